@@ -1,0 +1,1 @@
+"""What differs between kernel releases, as data: syscalls, labels, objects, bootinfo, named facts."""

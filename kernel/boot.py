@@ -1,0 +1,112 @@
+"""What the kernel is booted from: the boundary type that a loader makes and `retrap.kernel` consumes.
+
+A `BootPlan` is complete and already laid out by the release's own boot rules (which are data in
+`retrap.kernel.abi`): every address, every capability slot, every untyped. The kernel only instantiates it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from retrap.kernel.abi.release import Release
+
+
+class CapKind(Enum):
+    """Kinds of capability that the initial CNode can hold at boot."""
+
+    TCB = "thread"
+    CNODE = "cnode"
+    PAGE_DIRECTORY = "page-directory"
+    PAGE_TABLE = "page-table"
+    FRAME = "frame"
+    UNTYPED = "untyped"
+    IRQ_CONTROL = "irq-control"
+    ASID_CONTROL = "asid-control"
+    ASID_POOL = "asid-pool"
+    DOMAIN = "domain"
+
+
+@dataclass(frozen=True, slots=True)
+class BootCap:
+    """One capability in the initial CNode. Fields that do not apply to a kind keep their defaults.
+
+    `address` is the object's physical address; `size_bits` its size (frames, untypeds) or radix (the CNode).
+    `mapped_at` is the virtual address at which the root task's address space maps it (frames, page tables).
+    """
+
+    slot: int
+    kind: CapKind
+    address: int = 0
+    size_bits: int = 0
+    device: bool = False
+    mapped_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A page of the root task's image or boot data: virtual, physical, user rights (machine.space bits)."""
+
+    virtual: int
+    physical: int
+    size_bits: int
+    rights: int
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Bytes to put into physical memory before the first instruction."""
+
+    address: int
+    data: bytes
+    name: str  # "segment 0", "bootinfo", "extra bootinfo"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A named range `[start, end)` of physical addresses, for people and for the memory map."""
+
+    name: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """The kernel's build configuration, as far as user code can see it (manifest `[kernel]`)."""
+
+    printing: bool = True  # CONFIG_PRINTING: DebugPutChar …
+    debug: bool = True  # CONFIG_DEBUG_BUILD: DebugHalt, NameThread, CapIdentify …
+    fpu: bool = True  # CONFIG_HAVE_FPU
+    root_cnode_bits: int = 12
+    max_untypeds: int = 230
+    num_domains: int = 1
+    num_priorities: int = 256
+    time_slice_ticks: int = 5
+    timer_tick_ms: int = 2
+    retype_fan_out_limit: int = 256
+    max_work_units: int = 100
+    reset_chunk_bits: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class BootPlan:
+    """Everything the kernel needs to start the initial thread."""
+
+    release: Release
+    options: BuildOptions
+    platform: str
+    ram: tuple[tuple[int, int], ...]  # (base, size) pairs, ascending
+    kernel_base: int  # first virtual address that user space cannot use (seL4_UserTop, exclusive)
+    max_irq: int
+    clock_hz: int  # retired instructions per virtual second
+    loads: tuple[Load, ...]
+    caps: tuple[BootCap, ...]
+    mappings: tuple[Mapping, ...]
+    entry: int  # virtual address; bit 0 set = Thumb
+    bootinfo_address: int  # virtual; passed in R0
+    ipc_buffer_address: int  # virtual
+    ipc_buffer_frame: int  # physical
+    tcb_address: int  # physical, of the initial thread's TCB
+    empty_slots: tuple[int, int]  # first and past-the-last free slot of the initial CNode
+    regions: tuple[Region, ...] = field(default=())  # the memory map, for display and for the invariants

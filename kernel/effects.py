@@ -1,0 +1,91 @@
+"""What one kernel entry read, decided and wrote: filled by the engine, consumed by traces and by --strace.
+
+One `Effects` object is reused for every trap (`begin` clears it), so that the trap path allocates little.
+Threads are named by their `number`: 0 is the initial thread, others count up in order of creation.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from retrap.machine.traps import Trap
+
+IDLE: Final = -1
+"""Thread number of "no thread can run"."""
+
+
+class Outcome:
+    """How a kernel entry ended for the thread that trapped (small integers: they go into traces)."""
+
+    DONE: Final = 0  # completed; an invocation succeeded, a message was transferred, a tick was counted
+    ERROR: Final = 1  # an invocation was refused: `error` and `error_words` say why
+    FAULT: Final = 2  # the entry became a fault message to a handler (`fault` names the kind)
+    DEAD: Final = 3  # a fault that nobody handles: the thread will not run again
+    BLOCKED: Final = 4  # the thread waits (send, receive, reply)
+    PREEMPTED: Final = 5  # a long operation stopped at a preemption point and will restart
+    HALTED: Final = 6  # DebugHalt: the machine stops
+    IGNORED: Final = 7  # a non-blocking operation that had no effect, or an unknown label sent without Call
+    CRASHED: Final = 8  # the modelled kernel itself would have died here (`reason` says where)
+
+
+@final
+class Effects:
+    """Inputs and outputs of one kernel entry.
+
+    `reads` and `buffer_writes`: (thread number, word index in its IPC buffer, words). `registers`: (thread
+    number, context slot, value) in the order written, the trapping thread's and others'. `target` and
+    `extra_caps`: what the capability pointers resolved to, as (cap type name, object address, badge or 0),
+    `None` where the lookup failed or was not made. `label` and `words` are the message as the kernel read it.
+    """
+
+    __slots__ = (
+        "badge", "buffer_writes", "console", "cptr", "error", "error_words", "extra_caps", "fault", "fault_words",
+        "label", "next_thread", "outcome", "reads", "reason", "registers", "syscall", "target", "thread", "time",
+        "trap", "words",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.time = 0  # retired instructions at the trap
+        self.thread = 0  # number of the thread that trapped
+        self.trap: Trap | None = None
+        self.syscall = 0  # r7 as a signed number; 0 if the trap is not a system call
+        self.cptr = 0
+        self.badge = 0
+        self.target: tuple[str, int, int] | None = None
+        self.extra_caps: list[tuple[str, int, int] | None] = []
+        self.label = 0
+        self.words: list[int] = []
+        self.reads: list[tuple[int, int, list[int]]] = []
+        self.registers: list[tuple[int, int, int]] = []
+        self.buffer_writes: list[tuple[int, int, list[int]]] = []
+        self.console = bytearray()
+        self.outcome = Outcome.DONE
+        self.error = 0  # seL4_Error
+        self.error_words: list[int] = []
+        self.fault = ""  # "CapFault", "VMFault", "UnknownSyscall", "UserException"
+        self.fault_words: list[int] = []
+        self.reason = ""  # one sentence for people: which check refused, in the manual's words
+        self.next_thread = 0  # thread that runs next, or IDLE
+
+    def begin(self, time: int, thread: int, trap: Trap) -> None:
+        """Start the log of a new kernel entry."""
+        self.time = time
+        self.thread = thread
+        self.trap = trap
+        self.syscall = 0
+        self.cptr = 0
+        self.badge = 0
+        self.target = None
+        self.extra_caps = []
+        self.label = 0
+        self.words = []
+        self.reads = []
+        self.registers = []
+        self.buffer_writes = []
+        self.console = bytearray()
+        self.outcome = Outcome.DONE
+        self.error = 0
+        self.error_words = []
+        self.fault = ""
+        self.fault_words = []
+        self.reason = ""

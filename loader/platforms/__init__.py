@@ -1,0 +1,1 @@
+"""Platform descriptions, one data file each."""

@@ -1,0 +1,1 @@
+"""One definition per instruction, grouped as the ARM ARM groups them."""

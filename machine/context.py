@@ -1,0 +1,117 @@
+"""Register contexts: one per thread, in one arena of host memory that every backend addresses.
+
+A context is `WORDS` 32-bit words; `Slot` names each. Flags are kept apart (one word each, 0 or 1), so that
+no backend packs and unpacks the CPSR per instruction. ARM ARM B1.3 (registers), A2.4 (APSR).
+"""
+
+from __future__ import annotations
+
+import mmap
+from typing import Final, final
+
+WORDS: Final = 128
+"""Words per context; a context is 512 bytes."""
+
+CONTEXTS_PER_CHUNK: Final = 256
+
+
+class Slot:
+    """Word index of each architectural register in a context."""
+
+    R0: Final = 0  # R0 … R14 are 0 … 14
+    SP: Final = 13
+    LR: Final = 14
+    PC: Final = 15  # address of the next instruction to execute; at a trap, of the trapping instruction
+    N: Final = 16
+    Z: Final = 17
+    C: Final = 18
+    V: Final = 19
+    Q: Final = 20
+    GE: Final = 21  # four bits
+    THUMB: Final = 22  # CPSR.T
+    IT: Final = 23  # CPSR.IT, eight bits
+    BIG_ENDIAN: Final = 24  # CPSR.E
+    TPIDRURW: Final = 25
+    TPIDRURO: Final = 26
+    FPSCR: Final = 27
+    EXCLUSIVE: Final = 28  # local monitor: 0 open, 1 exclusive
+    EXCLUSIVE_ADDRESS: Final = 29
+    RESTART_PC: Final = 30  # kernel's: where the current system call or fault restarts (seL4 FaultIP)
+    FPEXC_EN: Final = 31  # 1 when this thread may use VFP/Advanced SIMD
+    D0: Final = 32  # D0 … D31, two words each, low word first
+
+
+@final
+class Context:
+    """One thread's registers: a window of the arena. `words[Slot.X]` reads and writes 32-bit values."""
+
+    __slots__ = ("address", "words")
+
+    def __init__(self, words: memoryview, address: int) -> None:
+        self.words: Final = words
+        self.address: Final = address  # host address of word 0, for compiled code
+
+    @property
+    def cpsr(self) -> int:
+        """The CPSR as user mode with the reserved and mode bits zero (N Z C V Q IT GE E T)."""
+        w = self.words
+        it = w[Slot.IT]
+        return (
+            w[Slot.N] << 31
+            | w[Slot.Z] << 30
+            | w[Slot.C] << 29
+            | w[Slot.V] << 28
+            | w[Slot.Q] << 27
+            | (it & 3) << 25
+            | w[Slot.GE] << 16
+            | (it >> 2) << 10
+            | w[Slot.BIG_ENDIAN] << 9
+            | w[Slot.THUMB] << 5
+        )
+
+    @cpsr.setter
+    def cpsr(self, value: int) -> None:
+        w = self.words
+        w[Slot.N] = value >> 31 & 1
+        w[Slot.Z] = value >> 30 & 1
+        w[Slot.C] = value >> 29 & 1
+        w[Slot.V] = value >> 28 & 1
+        w[Slot.Q] = value >> 27 & 1
+        w[Slot.IT] = (value >> 25 & 3) | (value >> 10 & 0x3F) << 2
+        w[Slot.GE] = value >> 16 & 0xF
+        w[Slot.BIG_ENDIAN] = value >> 9 & 1
+        w[Slot.THUMB] = value >> 5 & 1
+
+
+@final
+class ContextArena:
+    """Hands out zeroed contexts at stable host addresses; freed ones are reused, last freed first."""
+
+    def __init__(self) -> None:
+        self._free: list[Context] = []
+        self._chunks: list[memoryview] = []
+
+    def allocate(self) -> Context:
+        """A context of zeroes."""
+        if not self._free:
+            self._grow()
+        return self._free.pop()
+
+    def release(self, context: Context) -> None:
+        """Give a context back; its words are cleared here."""
+        context.words[:] = _ZEROES
+        self._free.append(context)
+
+    def _grow(self) -> None:
+        import ctypes
+
+        mapping = mmap.mmap(-1, CONTEXTS_PER_CHUNK * WORDS * 4)
+        base = ctypes.addressof(ctypes.c_char.from_buffer(mapping))
+        words = memoryview(mapping).cast("I")
+        self._chunks.append(words)
+        for index in reversed(range(CONTEXTS_PER_CHUNK)):
+            start = index * WORDS
+            self._free.append(Context(words[start : start + WORDS], base + start * 4))
+
+
+_ZEROES: Final = memoryview(bytes(WORDS * 4)).cast("I")

@@ -1,0 +1,1 @@
+"""The closed intermediate representation in which every instruction is defined once."""

@@ -1,0 +1,103 @@
+"""Physical memory: RAM regions, each one anonymous host mapping, and page-granular devices."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from collections.abc import Sequence
+from typing import Final, Protocol, final
+
+PAGE_BITS: Final = 12
+PAGE_SIZE: Final = 1 << PAGE_BITS
+
+
+class Device(Protocol):
+    """Registers behind physical pages. Offsets are from the device's base; sizes are 1, 2 or 4 bytes."""
+
+    def read(self, offset: int, size: int) -> int:
+        """The value that a load of `size` bytes at `offset` returns."""
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        """What a store of `size` bytes at `offset` does."""
+
+
+@final
+class RamRegion:
+    """`[base, base + size)` of physical address space, backed by one host mapping that starts as zeroes."""
+
+    __slots__ = ("base", "data", "end", "host", "mapping", "size", "words")
+
+    def __init__(self, base: int, size: int) -> None:
+        self.base: Final = base
+        self.size: Final = size
+        self.end: Final = base + size
+        self.mapping: Final = mmap.mmap(-1, size)
+        self.data: Final = memoryview(self.mapping)
+        self.words: Final = self.data.cast("I")
+        self.host: Final = ctypes.addressof(ctypes.c_char.from_buffer(self.mapping))
+
+
+class BusError(Exception):
+    """No RAM at a physical address. The kernel never touches such addresses: an engine bug if it escapes."""
+
+
+@final
+class PhysicalMemory:
+    """Guest physical memory. Addresses are bytes; words are 32-bit little-endian."""
+
+    def __init__(self, regions: Sequence[tuple[int, int]]) -> None:
+        """`regions`: (base, size) pairs, page-aligned, not overlapping, ascending."""
+        self.regions: Final = tuple(RamRegion(base, size) for base, size in regions)
+        self.devices: Final[dict[int, tuple[Device, int]]] = {}
+        """Physical page number → (device, device base address)."""
+
+    def region(self, address: int) -> RamRegion | None:
+        """The RAM region that holds `address`, or None."""
+        for region in self.regions:
+            if region.base <= address < region.end:
+                return region
+        return None
+
+    def attach(self, device: Device, base: int, size: int) -> None:
+        """Put a device's registers at `[base, base + size)`, both page-aligned."""
+        for page in range(base >> PAGE_BITS, (base + size) >> PAGE_BITS):
+            self.devices[page] = (device, base)
+
+    def read_word(self, address: int) -> int:
+        region = self._ram(address)
+        return region.words[(address - region.base) >> 2]
+
+    def write_word(self, address: int, value: int) -> None:
+        region = self._ram(address)
+        region.words[(address - region.base) >> 2] = value
+
+    def read_words(self, address: int, count: int) -> list[int]:
+        region = self._ram(address)
+        start = (address - region.base) >> 2
+        return region.words[start : start + count].tolist()
+
+    def read(self, address: int, size: int) -> bytes:
+        region = self._ram(address)
+        start = address - region.base
+        return bytes(region.data[start : start + size])
+
+    def write(self, address: int, data: bytes | memoryview) -> None:
+        region = self._ram(address)
+        start = address - region.base
+        region.data[start : start + len(data)] = data
+
+    def clear(self, address: int, size: int) -> None:
+        """Zero `[address, address + size)`, which lies in one RAM region."""
+        region = self._ram(address)
+        start = address - region.base
+        if start % PAGE_SIZE == 0 and size % PAGE_SIZE == 0 and size >= 1 << 20 and hasattr(mmap, "MADV_DONTNEED"):
+            # An anonymous private page that is given back reads as zero, at no cost per byte.
+            region.mapping.madvise(mmap.MADV_DONTNEED, start, size)
+            return
+        region.data[start : start + size] = bytes(size)
+
+    def _ram(self, address: int) -> RamRegion:
+        for region in self.regions:
+            if region.base <= address < region.end:
+                return region
+        raise BusError(f"no RAM at physical address {address:#010x}")
