@@ -1,0 +1,64 @@
+# Two commands do everything: `make demo` and `make test`. The rest is for people who change retrap.
+.PHONY: demo test check lint typecheck imports setup setup-dev samples samples-check isa-campaign bench bench-report lock clean help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.setup
+RETRAP := $(BIN)/retrap
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+demo: setup  ## set up, boot a sample root task, show its traps, replay the trace, diff two runs
+	@sh scripts/demo.sh $(RETRAP)
+
+test: setup  ## set up and run the tests (minutes)
+	$(BIN)/python -m pytest -q -n 2
+
+setup: $(SETUP)
+
+$(SETUP): pyproject.toml setup.py requirements.lock scripts/setup.sh
+	@sh scripts/setup.sh $(PYTHON) $(VENV)
+	@touch $@
+
+check: setup lint imports typecheck  ## ruff, import floors, mypy --strict, generated documents
+	$(BIN)/python -m retrap.machine.arm.table --check docs/instructions-table.md
+	$(BIN)/python scripts/manifest_reference.py --check docs/manifest.schema.json
+
+lint: setup
+	$(BIN)/ruff check .
+
+imports: setup
+	$(BIN)/lint-imports --no-cache
+
+# mypy sees the installed names (retrap.kernel …) through a tree of links to the root folders.
+typecheck: setup
+	@mkdir -p .typing/retrap
+	@for f in machine kernel loader traces tools; do ln -sfn ../../$$f .typing/retrap/$$f; done
+	MYPYPATH=.typing $(BIN)/mypy .typing/retrap/machine .typing/retrap/kernel .typing/retrap/loader .typing/retrap/traces .typing/retrap/tools
+
+samples: setup  ## generate the C header from the release table and build the samples (needs gcc-arm-none-eabi)
+	$(MAKE) -C samples PYTHON=../$(BIN)/python
+
+samples-check: setup  ## rebuild the samples elsewhere and compare with the committed ones
+	$(MAKE) -C samples check PYTHON=../$(BIN)/python
+
+N ?= 1000
+isa-campaign: setup  ## differential instruction campaign against independent CPUs: make isa-campaign N=10000
+	$(BIN)/python tests/machine/campaign.py --cases $(N)
+
+bench: setup  ## measure: cold start, round trips, trace bytes, replay speed
+	$(BIN)/python benchmarks/run.py
+
+docs-refresh: setup
+	$(BIN)/python -m retrap.machine.arm.table --write docs/instructions-table.md
+	$(BIN)/python scripts/manifest_reference.py --write docs/manifest.schema.json
+
+lock: setup  ## refresh requirements.lock from pyproject.toml
+	$(BIN)/python -m pip install -q "uv<1"
+	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-emit-index-url --all-extras \
+	  --python-version 3.11 pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .typing build out *.egg-info

@@ -1,0 +1,146 @@
+"""The run loop: one root task from boot to its end, on a CPU, with whoever wants to watch.
+
+Time is retired instructions. A timer tick enters the kernel at exact multiples of the tick length; limits stop
+the machine between instructions, without entering the kernel. Nothing here depends on the host's clock, so the
+same plan gives the same sequence of traps on every backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Protocol, final
+
+from retrap.kernel.boot import BootPlan
+from retrap.kernel.effects import IDLE, Effects
+from retrap.kernel.engine import Kernel
+from retrap.machine.context import Context, ContextArena
+from retrap.machine.cpu import Cpu
+from retrap.machine.memory import PhysicalMemory
+from retrap.machine.traps import INTERRUPT, TrapKind
+
+
+class End(StrEnum):
+    """Why a run ended."""
+
+    HALTED = "halted"  # the guest asked the (debug) kernel to halt
+    QUIESCENT = "quiescent"  # no thread can ever run again
+    DIED = "died"  # quiescent, and at least one thread was stopped by a fault that nobody handles
+    CRASHED = "crashed"  # the modelled kernel itself would have stopped the system
+    LIMIT = "limit"  # --max-instructions
+    INTERRUPTED = "interrupted"  # Ctrl-C
+
+
+class EngineBug(Exception):
+    """An invariant of the kernel model does not hold: a bug in retrap, whatever the guest did."""
+
+
+class Watcher(Protocol):
+    """Sees every kernel entry: `before` with the trapping thread's registers, `after` with what the kernel did."""
+
+    def before(self, context: Context) -> None: ...
+
+    def after(self, effects: Effects) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResult:
+    """What a run came to. `instructions` are retired user instructions; `virtual_time_ns` follows from them."""
+
+    end: End
+    instructions: int
+    traps: int
+    virtual_time_ns: int
+    state_digest: str
+    deaths: tuple[str, ...] = field(default=())
+
+
+@final
+class Session:
+    """A booted system: memory, CPU and kernel, ready to run."""
+
+    def __init__(self, plan: BootPlan, backend: str = "auto", check: str = "off") -> None:
+        """Raises `retrap.machine.cpu.BackendUnavailable` for a backend that this installation lacks."""
+        self.plan: Final = plan
+        self.memory: Final = PhysicalMemory(plan.ram)
+        self.kernel: Final = Kernel(plan, self.memory, ContextArena())
+        self.cpu: Final = Cpu(self.memory, backend)
+        self.check: Final = check
+        self.traps = 0
+        self.tick: Final = max(1, plan.clock_hz * plan.options.timer_tick_ms // 1000)
+
+    def run(
+        self,
+        watchers: tuple[Watcher, ...] = (),
+        console: Callable[[bytes], None] | None = None,
+        max_instructions: int | None = None,
+    ) -> SessionResult:
+        """Run until the guest halts, dies, is quiescent, or `max_instructions` are retired."""
+        end = End.INTERRUPTED
+        try:
+            end = self._loop(watchers, console, max_instructions)
+        except KeyboardInterrupt:
+            pass
+        kernel = self.kernel
+        deaths = tuple(text for _, text in kernel.died)
+        if end is End.QUIESCENT and deaths:
+            end = End.DIED
+        now = self.cpu.retired
+        return SessionResult(
+            end=end,
+            instructions=now,
+            traps=self.traps,
+            virtual_time_ns=now * 1_000_000_000 // self.plan.clock_hz,
+            state_digest=kernel.digest().hex(),
+            deaths=deaths,
+        )
+
+    def _loop(
+        self, watchers: tuple[Watcher, ...], console: Callable[[bytes], None] | None, limit: int | None
+    ) -> End:
+        kernel, cpu, tick = self.kernel, self.cpu, self.tick
+        effects = kernel.effects
+        next_tick = (cpu.retired // tick + 1) * tick
+        last = limit if limit is not None else 1 << 62
+        interrupt = TrapKind.INTERRUPT
+        while True:
+            now = cpu.retired
+            if kernel.current.number == IDLE:
+                if not kernel.waits_for_time():
+                    return End.QUIESCENT
+                # Nothing runs: time jumps to the next tick.
+                if next_tick > last:
+                    return End.LIMIT
+                cpu.retired = now = next_tick
+                trap = INTERRUPT
+            else:
+                if now >= last:
+                    return End.LIMIT
+                # A system call may retire exactly at the tick: then the interrupt is due before anything runs.
+                budget = (next_tick if next_tick < last else last) - now
+                trap = cpu.run(kernel.context, kernel.space, budget) if budget else INTERRUPT
+                now = cpu.retired
+            if trap.kind is interrupt:
+                if now < next_tick:
+                    continue  # the limit, or a backend that came back early
+                next_tick += tick
+            for watcher in watchers:
+                watcher.before(kernel.context)
+            kernel.enter(trap, now)
+            self.traps += 1
+            for watcher in watchers:
+                watcher.after(effects)
+            if effects.console and console is not None:
+                console(bytes(effects.console))
+            if self.check != "off":
+                self._verify()
+            if kernel.crashed:
+                return End.CRASHED
+            if kernel.halted:
+                return End.HALTED
+
+    def _verify(self) -> None:
+        broken = self.kernel.check(self.check)
+        if broken:
+            raise EngineBug(f"after trap {self.traps}: {broken[0]}")
