@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, final
 
 PAGE_BITS: Final = 12
@@ -50,6 +50,11 @@ class PhysicalMemory:
         self.regions: Final = tuple(RamRegion(base, size) for base, size in regions)
         self.devices: Final[dict[int, tuple[Device, int]]] = {}
         """Physical page number → (device, device base address)."""
+        self.watched: Final[set[int]] = set()
+        """Physical pages that hold translated code: whoever writes RAM other than through the methods here
+        must call `notice` if the page is among them."""
+        self.watcher: Callable[[int, int], None] | None = None
+        """Called by `notice` with (address, size) of a write to a watched page."""
 
     def region(self, address: int) -> RamRegion | None:
         """The RAM region that holds `address`, or None."""
@@ -63,6 +68,13 @@ class PhysicalMemory:
         for page in range(base >> PAGE_BITS, (base + size) >> PAGE_BITS):
             self.devices[page] = (device, base)
 
+    def notice(self, address: int, size: int) -> None:
+        """Bytes of RAM changed: tell the watcher if any of their pages is watched."""
+        if self.watcher is not None and not self.watched.isdisjoint(
+            range(address >> PAGE_BITS, (address + size + PAGE_SIZE - 1) >> PAGE_BITS)
+        ):
+            self.watcher(address, size)
+
     def read_word(self, address: int) -> int:
         region = self._ram(address)
         return region.words[(address - region.base) >> 2]
@@ -70,6 +82,8 @@ class PhysicalMemory:
     def write_word(self, address: int, value: int) -> None:
         region = self._ram(address)
         region.words[(address - region.base) >> 2] = value
+        if self.watched:
+            self.notice(address, 4)
 
     def read_words(self, address: int, count: int) -> list[int]:
         region = self._ram(address)
@@ -85,11 +99,15 @@ class PhysicalMemory:
         region = self._ram(address)
         start = address - region.base
         region.data[start : start + len(data)] = data
+        if self.watched:
+            self.notice(address, len(data))
 
     def clear(self, address: int, size: int) -> None:
         """Zero `[address, address + size)`, which lies in one RAM region."""
         region = self._ram(address)
         start = address - region.base
+        if self.watched:
+            self.notice(address, size)
         if start % PAGE_SIZE == 0 and size % PAGE_SIZE == 0 and size >= 1 << 20 and hasattr(mmap, "MADV_DONTNEED"):
             # An anonymous private page that is given back reads as zero, at no cost per byte.
             region.mapping.madvise(mmap.MADV_DONTNEED, start, size)
