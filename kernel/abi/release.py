@@ -1,13 +1,18 @@
 """The shape of a release's table: everything that user code can see of one kernel release, as data.
 
-One `Release` value per release (and per scheduler flavour) is complete by itself, so that comparing two values
-*is* the ABI changelog. Wire numbers derive from order. Small behaviour differences are named facts (`Facts`);
-structural ones are policy objects that the kernel chooses once at boot from those facts. Nothing outside
-`retrap.kernel.abi` compares release names.
+One `Release` value per release (and per scheduler flavour) is complete by itself, so that comparing two
+values *is* the ABI changelog. Wire numbers derive from order. Small behaviour differences are named facts
+(`Facts`); structural ones are policy objects that the kernel chooses once at boot from those facts. Nothing
+outside `retrap.kernel.abi` compares release names.
+
+Names. Every row has a *canonical* name, the same in every release that has the thing (`"ReplyRecv"`,
+`"Notification"`, `"CNodeRecycle"`), which the engine dispatches on, and the *spelling* of that release's own
+libsel4 (`"seL4_SysReplyWait"`, `"seL4_AsyncEndpointObject"`), which headers and people see.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -15,48 +20,73 @@ from dataclasses import dataclass, field
 class Parameter:
     """One parameter of an invocation, in libsel4's order.
 
-    `bits` is the width for argument packing (1, 8, 16, 32; 64 = two words, low first); capabilities and
-    structures say so in `kind` ("word", "cap", "registers").
+    `kind`: "word" (packed into message registers), "cap" (an extra capability), "registers" (a
+    seL4_UserContext). `bits` is the width for argument packing (1, 8, 16, 32; 64 = two words, low first).
+    `ctype` is libsel4's type of it. `out`: the kernel returns it, the caller does not pass it.
     """
 
     name: str
     kind: str = "word"
     bits: int = 32
+    ctype: str = "seL4_Word"
+    out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
     """One invocation label. Its number is its position in `Release.invocations`."""
 
-    label: str  # as in libsel4's interface files without the arch prefix noise: "UntypedRetype"
-    interface: str  # "Untyped", "TCB", "CNode", …
-    method: str  # user-level name: "seL4_Untyped_Retype"
+    label: str  # libsel4's identifier of the label, the same in every release: "UntypedRetype", "ARMPageMap"
+    interface: str  # "Untyped", "TCB", "CNode", "ARM_Page", …
+    method: str  # user-level function: "seL4_Untyped_Retype"; "" for InvalidInvocation
     parameters: tuple[Parameter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Syscall:
-    """A system call, its number (negative), and the build it needs ("", "printing", "debug", "benchmark")."""
+    """A system call, its number (negative), and the build it needs.
+
+    `requires`: "" always there, "printing", "debug", "benchmark", "utilisation", "debug+utilisation",
+    "tls-self" (build options which `BuildOptions` names). `spelling` is libsel4's enumerator.
+    """
 
     name: str
     number: int
     requires: str = ""
+    spelling: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectType:
     """An object type as Untyped_Retype numbers it. The number is its position in `Release.object_types`.
 
-    `size_bits` None: the user chooses (Untyped, SchedContext) or, for CapTable, slot bits + radix.
+    `size_bits` (log2 of bytes): None for Untyped and SchedContext (the user chooses) and, for CapTable, slot
+    bits + radix. `fpu_bits`, `debug_bits`: the size in a build with FPU support, in a debug build, where
+    that differs: the TCB's only. `bits()` decides.
     """
 
-    name: str
+    name: str  # "Untyped", "TCB", "Endpoint", "Notification", "CapTable", "PageDirectory", "SmallPage", …
+    spelling: str  # "seL4_UntypedObject", "seL4_ARM_SmallPageObject"
     size_bits: int | None
+    fpu_bits: int | None = None
+    debug_bits: int | None = None
+
+    def bits(self, *, fpu: bool, debug: bool) -> int | None:
+        """Size of the object (log2 of bytes) in a kernel built with or without FPU support and debugging."""
+        if fpu and self.fpu_bits is not None:
+            return self.fpu_bits
+        if debug and self.debug_bits is not None:
+            return self.debug_bits
+        return self.size_bits
 
 
 @dataclass(frozen=True, slots=True)
 class BootInfoField:
-    """One field of seL4_BootInfo: `offset` and `size` in bytes; `kind` "word", "region" (start, end), "list"."""
+    """One field of a boot-information structure: `offset` and `size` in bytes.
+
+    `kind`: "word" (unsigned little-endian of `size` bytes), "region" (two words: start, end), "list"
+    (`size` bytes per entry).
+    """
 
     name: str
     offset: int
@@ -66,12 +96,19 @@ class BootInfoField:
 
 @dataclass(frozen=True, slots=True)
 class BootInfoLayout:
-    """seL4_BootInfo and the untyped descriptors, byte by byte."""
+    """seL4_BootInfo and the untyped descriptors, byte by byte.
+
+    From 4.0.0 the untyped list is one list of descriptors at `untyped_list_offset`, the last field. Before,
+    there are parallel lists (`lists`) whose offsets are given for the default lengths, and `fields` holds
+    what comes after them too.
+    """
 
     fields: tuple[BootInfoField, ...]
     untyped_list_offset: int
-    untyped_desc: tuple[BootInfoField, ...]  # paddr, sizeBits, isDevice within the 8 bytes
+    untyped_desc: tuple[BootInfoField, ...]  # paddr, sizeBits, isDevice; none before 4.0.0
     untyped_desc_size: int = 8
+    lists: tuple[BootInfoField, ...] = ()  # before 4.0.0: the parallel lists
+    packed: bool = False  # fields follow one another without alignment
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +129,24 @@ class Release:
     syscalls: tuple[Syscall, ...]
     invocations: tuple[Invocation, ...]
     object_types: tuple[ObjectType, ...]
-    fault_labels: dict[str, int]
+    fault_labels: Mapping[str, int]
     errors: tuple[str, ...]
-    cap_types: dict[str, int]  # raw kernel cap type numbers (DebugCapIdentify)
+    cap_types: Mapping[str, int]  # raw kernel cap type numbers (DebugCapIdentify)
     boot_slots: tuple[str, ...]  # names of the initial CNode's fixed slots, by position; "" = unused
     bootinfo: BootInfoLayout
     user_context: tuple[int, ...]  # context slots in seL4_UserContext order (CPSR is Slot -1)
-    constants: dict[str, int]  # seL4_MsgMaxLength, CONFIG_…: name → value, as user space sees them
+    constants: Mapping[str, int]  # seL4_MsgMaxLength, CONFIG_…: name → value, as user space sees them
     facts: Facts = field(default_factory=Facts)
+    sources: Mapping[str, str] = field(default_factory=dict)  # category (field name) → path in the tag's tree
+
+    def label_numbers(self) -> dict[str, int]:
+        """Wire number of each invocation label."""
+        return {invocation.label: number for number, invocation in enumerate(self.invocations)}
+
+    def object_numbers(self) -> dict[str, int]:
+        """Wire number of each object type, by canonical name."""
+        return {kind.name: number for number, kind in enumerate(self.object_types)}
+
+    def syscall_numbers(self) -> dict[str, int]:
+        """Number of each system call, by canonical name, whatever build it needs."""
+        return {call.name: call.number for call in self.syscalls}
