@@ -1,0 +1,109 @@
+"""All state of the kernel, in one object that every phase gets as its first argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, final
+
+from retrap.kernel.abi.release import Facts, Release
+from retrap.kernel.boot import BootPlan, BuildOptions
+from retrap.kernel.caps import TAGS, Cap
+from retrap.kernel.effects import IDLE, Effects
+from retrap.kernel.failures import Preempted
+from retrap.kernel.message import Invocation, Message
+from retrap.kernel.slots import Slot
+from retrap.kernel.structures import KernelObject, Tcb, ThreadState
+from retrap.machine.context import ContextArena
+from retrap.machine.memory import PhysicalMemory
+from retrap.machine.space import AddressSpace
+
+# The hooks by which an object's file plugs in; `retrap.kernel.objects.table` says which file offers which.
+# `Any` stands for the capability class of the file's own kind.
+Decoder = Callable[["KernelState", Slot, Any, Message], Invocation]
+"""decode(state, slot of the invoked capability, the capability, message): returns an `Invocation` or raises
+`Refused`. Writes nothing."""
+Finaliser = Callable[["KernelState", Any, bool], Cap]
+"""finalise(state, cap, final): the capability is about to be deleted; `final` says whether it is the last one
+to its object. Undoes what the capability (mappings) or the object (queues) caused; returns what remains in the
+slot: `NULL`, or a `ZombieCap` whose slots have to be emptied first."""
+Cleanup = Callable[["KernelState", Any], None]
+"""after_delete(state, cap): called once the slot that held the last capability is empty."""
+Creator = Callable[["KernelState", int, int, bool], Cap]
+"""create(state, address, size_bits as the user gave it, device): makes an object in zeroed memory, registers
+it in `state.objects` (frames and untypeds have no object) and returns the first capability to it."""
+
+
+CHOOSE: Final = 1
+RESUME: Final = 0
+SWITCH: Final = 2
+
+
+@final
+class KernelState:
+    """Mutable. Tables by tag or label are filled once, by `retrap.kernel.objects.table.install`."""
+
+    def __init__(self, plan: BootPlan, memory: PhysicalMemory, arena: ContextArena) -> None:
+        self.plan: Final = plan
+        self.options: Final[BuildOptions] = plan.options
+        self.release: Final[Release] = plan.release
+        self.facts: Final[Facts] = plan.release.facts
+        self.memory: Final = memory
+        self.arena: Final = arena
+        self.effects: Final = Effects()
+
+        # Dispatch, by capability tag.
+        self.decoders: Final[list[Decoder | None]] = [None] * TAGS  # kinds that do not look at the label
+        self.methods: Final[list[dict[int, Decoder] | None]] = [None] * TAGS  # kinds that do: by label number
+        self.finalisers: Final[list[Finaliser]] = []
+        self.cleanups: Final[list[Cleanup | None]] = [None] * TAGS
+        # By object type number as Untyped_Retype counts them.
+        self.creators: Final[list[Creator]] = []
+
+        # Objects and threads.
+        self.objects: Final[dict[int, KernelObject]] = {}
+        self.threads: Final[list[Tcb]] = []  # every thread that ever was, by number
+        self.idle: Final = Tcb(0, IDLE, arena.allocate())
+        self.idle.state = ThreadState.IDLE
+        self.current: Tcb = self.idle
+
+        # Address spaces: what the current thread sees; `no_space` is empty (invalid or no VSpace root).
+        self.no_space: Final = AddressSpace(memory)
+        self.space: AddressSpace = self.no_space
+        self.asid_pools: Final[dict[int, KernelObject]] = {}  # pool number (ASID >> 10) → pool
+
+        # Scheduler. `action`: RESUME the current thread, CHOOSE anew, or SWITCH to `candidate` if it may run.
+        self.action = RESUME
+        self.candidate: Tcb | None = None
+        priorities = plan.options.num_priorities
+        domains = plan.options.num_domains
+        self.ready_heads: Final[list[Tcb | None]] = [None] * (domains * priorities)
+        self.ready_tails: Final[list[Tcb | None]] = [None] * (domains * priorities)
+        self.ready_bitmaps: Final[list[int]] = [0] * domains  # bit p: queue of priority p is not empty
+        self.domain = 0
+        self.domain_time = 0
+        self.domain_schedule: Final[list[tuple[int, int]]] = []  # (domain, duration in ticks), (0, 0) = end
+        self.domain_index = 0
+        self.domain_start = 0
+
+        # Interrupts, one bit each. The session sets `pending_irqs`; `retrap.kernel.objects.irq` the rest.
+        self.pending_irqs = 0
+        self.masked_irqs = (1 << (plan.max_irq + 1)) - 1
+        self.irq_slots: Final[dict[int, Slot]] = {}  # IRQ → slot with its notification (owner IRQ_NODE)
+        self.tick_pending = False  # the kernel's own timer interrupt waits to be taken
+
+        self.work_units = 0  # since the last preemption check
+        self.halted = False
+        self.crashed = ""  # why the modelled kernel died, or ""
+        self.died: Final[list[tuple[int, str]]] = []  # threads with faults that nobody handles
+
+    def interrupt_pending(self) -> bool:
+        """Whether an interrupt waits: what a preemption point asks."""
+        return self.tick_pending or self.pending_irqs & ~self.masked_irqs != 0
+
+    def preemption_point(self) -> None:
+        """One unit of work is done; raise `Preempted` if enough are and an interrupt waits."""
+        self.work_units += 1
+        if self.work_units >= self.options.max_work_units:
+            self.work_units = 0
+            if self.interrupt_pending():
+                raise Preempted
