@@ -25,7 +25,7 @@ class Device(Protocol):
 class RamRegion:
     """`[base, base + size)` of physical address space, backed by one host mapping that starts as zeroes."""
 
-    __slots__ = ("base", "data", "end", "host", "mapping", "size", "words")
+    __slots__ = ("base", "data", "end", "halves", "host", "mapping", "size", "words")
 
     def __init__(self, base: int, size: int) -> None:
         self.base: Final = base
@@ -34,6 +34,7 @@ class RamRegion:
         self.mapping: Final = mmap.mmap(-1, size)
         self.data: Final = memoryview(self.mapping)
         self.words: Final = self.data.cast("I")
+        self.halves: Final = self.data.cast("H")
         self.host: Final = ctypes.addressof(ctypes.c_char.from_buffer(self.mapping))
 
 

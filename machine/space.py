@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final, Protocol, final
 
 from retrap.machine.memory import PhysicalMemory
+from retrap.machine.traps import FaultStatus
 
 READ: Final = 1
 WRITE: Final = 2
@@ -33,6 +34,8 @@ class AddressSpace:
         self.pages: Final[dict[int, int]] = {}
         """Virtual page number → physical page number << 4 | SECTION | EXECUTE | WRITE | READ."""
         self.listener: SpaceListener | None = None
+        self.tables: Final[set[int]] = set()
+        """Megabytes (virtual address >> 20) whose first-level entry points to a page table."""
 
     def map(self, virtual: int, physical: int, size_bits: int, rights: int) -> None:
         """Map 2^size_bits bytes. `rights` is a set of READ/WRITE/EXECUTE; 0 maps with no user access.
@@ -55,3 +58,17 @@ class AddressSpace:
             pages.pop(page, None)
         if self.listener is not None:
             self.listener.changed(first, count)
+
+    def set_table(self, virtual: int, present: bool) -> None:
+        """Say whether the 1 MiB slot of `virtual` has a page table: an unmapped page in it is then a page
+        translation fault, otherwise a section translation fault (ARM ARM B3.5.1, B3.13.3)."""
+        if present:
+            self.tables.add(virtual >> 20)
+        else:
+            self.tables.discard(virtual >> 20)
+
+    def translation_status(self, address: int) -> int:
+        """The fault status of an access to `address`, which no page maps."""
+        if address >> 20 in self.tables:
+            return FaultStatus.TRANSLATION_PAGE
+        return FaultStatus.TRANSLATION_SECTION

@@ -10,70 +10,15 @@ from __future__ import annotations
 from typing import Final, final
 
 from retrap.machine.context import Slot
+from retrap.machine.ir.meaning import fold
 from retrap.machine.ir.ops import Access, Block, Inst, Op
+from retrap.machine.traps import TrapKind
 
 MASK: Final = {1: 1, 32: 0xFFFFFFFF, 64: 0xFFFFFFFFFFFFFFFF}
 
 
 def _signed(value: int, width: int) -> int:
     return value - (1 << width) if value >> (width - 1) & 1 else value
-
-
-def fold(op: Op, width: int, a: int, b: int, c: int) -> int:
-    """The value of a pure operation on constants: also the evaluator's meaning of it (see `evaluate`)."""
-    mask = MASK[width]
-    match op:
-        case Op.ADD:
-            return (a + b) & mask
-        case Op.SUB:
-            return (a - b) & mask
-        case Op.MUL:
-            return (a * b) & mask
-        case Op.UDIV:
-            return a // b if b else 0
-        case Op.SDIV:
-            x, y = _signed(a, width), _signed(b, width)
-            if y == 0:
-                return 0
-            quotient = abs(x) // abs(y)
-            return (quotient if (x < 0) == (y < 0) else -quotient) & mask
-        case Op.AND:
-            return a & b
-        case Op.OR:
-            return a | b
-        case Op.XOR:
-            return a ^ b
-        case Op.NOT:
-            return a ^ mask
-        case Op.SHL:
-            return (a << b) & mask if b < width else 0
-        case Op.LSHR:
-            return a >> b if b < width else 0
-        case Op.ASHR:
-            return (_signed(a, width) >> min(b, width)) & mask
-        case Op.ROR:
-            amount = b % width
-            return (a >> amount | a << (width - amount)) & mask
-        case Op.CLZ:
-            return width - a.bit_length()
-        case Op.RBIT:
-            return int(f"{a:0{width}b}"[::-1], 2)
-        case Op.EQ:
-            return int(a == b)
-        case Op.NE:
-            return int(a != b)
-        case Op.ULT:
-            return int(a < b)
-        case Op.ULE:
-            return int(a <= b)
-        case Op.SLT:
-            return int(_signed(a, width) < _signed(b, width))
-        case Op.SLE:
-            return int(_signed(a, width) <= _signed(b, width))
-        case Op.SELECT:
-            return b if a else c
-        case _:
-            raise AssertionError(f"{op.name} is not a pure operation")
 
 
 @final
@@ -422,8 +367,14 @@ def finish(builder: Builder, prologue: tuple[Inst, ...], condition: int, text: s
     if b.it and not writes_it:
         b.set(Slot.IT, next_it)
     if b.trap_kind >= 0:
-        # Nothing is committed at a trap; the kernel decides where to go on.
+        # Nothing is committed at a trap, the kernel decides where to go on: except that a supervisor call is a
+        # completed instruction, whose saved ITSTATE is already the next one's (ARM ARM A8.8.228, B1.9.10).
         body = b.take()
+        if b.trap_kind == TrapKind.SVC and b.it:
+            stop = body[-1]
+            b.insts.extend(body[:-1])
+            b.insts.append(Inst(Op.SET, 32, -1, b.number(b.const(next_it)), -1, -1, Slot.IT))
+            body = b.take() + (stop,)
         branches = False
     else:
         if b.pending(Slot.PC) is None:

@@ -1,0 +1,110 @@
+"""What an instruction word is: its encoding and fields; and its text.
+
+The tables come from the definitions (`registry`): an encoding exists exactly where something defines it. They are
+the ARM ARM's own diagrams, which is what tells UNDEFINED from defined; capstone, which folds aliases, drops
+write-back and takes many undefined words for instructions, only writes the text that people read, and is the
+tests' second opinion. It is called when a text is asked for, once per word and mode.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final, final
+
+import retrap.machine.arm.instructions  # noqa: F401  (fills the registry)
+from retrap.machine.arm.registry import INSTRUCTIONS, Decoded, Encoding
+
+
+@final
+class _Table:
+    """Encodings of one instruction set and size, found by a few bits of the word first.
+
+    A bucket holds those that can match its key, most specific first; it is made when first needed.
+    """
+
+    __slots__ = ("buckets", "encodings", "key_mask")
+
+    def __init__(self, thumb: bool, size: int, key_mask: int) -> None:
+        found = [e for i in INSTRUCTIONS for e in i.encodings if e.thumb == thumb and e.size == size]
+        found.sort(key=lambda e: -e.fixed)
+        self.encodings: Final = tuple(found)
+        self.key_mask: Final = key_mask
+        self.buckets: Final[dict[int, tuple[Encoding, ...]]] = {}
+
+    def find(self, word: int) -> Encoding | None:
+        key = word & self.key_mask
+        bucket = self.buckets.get(key)
+        if bucket is None:
+            mask = self.key_mask
+            bucket = tuple(e for e in self.encodings if (key ^ e.value) & (mask & e.mask) == 0)
+            self.buckets[key] = bucket
+        for encoding in bucket:
+            if encoding.matches(word):
+                return encoding
+        return None
+
+
+_ARM: Final = _Table(False, 4, 0x0FF00F90)
+_ARM_UNCONDITIONAL: Final = _Table(False, 4, 0xFFF00F90)
+_THUMB16: Final = _Table(True, 2, 0xFF80)
+_THUMB32: Final = _Table(True, 4, 0xFFF08080)
+
+_decoded: Final[dict[int, Decoded | None]] = {}
+
+
+def find(word: int, thumb: bool) -> Encoding | None:
+    """The encoding of a word, or None if there is none: UNDEFINED.
+
+    `word`: 32 bits of A32; 16 bits of T32, or 32 with the first halfword on top.
+    """
+    if not thumb:
+        return (_ARM_UNCONDITIONAL if word >> 28 == 15 else _ARM).find(word)
+    return (_THUMB32 if word > 0xFFFF else _THUMB16).find(word)
+
+
+def decode(word: int, thumb: bool) -> Decoded | None:
+    """The encoding and fields of a word, or None if it is UNDEFINED in every form. Cached."""
+    key = word << 1 | thumb
+    if key in _decoded:
+        return _decoded[key]
+    encoding = find(word, thumb)
+    decoded = encoding.decode(word) if encoding is not None else None
+    _decoded[key] = decoded
+    return decoded
+
+
+def all_encodings() -> tuple[Encoding, ...]:
+    """Every encoding, in the order of definition."""
+    return tuple(e for i in INSTRUCTIONS for e in i.encodings)
+
+
+def is_wide(halfword: int) -> bool:
+    """Whether a Thumb instruction that starts with `halfword` has a second one (ARM ARM A6.1)."""
+    return halfword >> 11 >= 0b11101
+
+
+@cache
+def _disassembler(thumb: bool) -> Any:  # capstone has no types
+    import capstone
+
+    mode = (capstone.CS_MODE_THUMB if thumb else capstone.CS_MODE_ARM) | capstone.CS_MODE_LITTLE_ENDIAN
+    return capstone.Cs(capstone.CS_ARCH_ARM, mode)
+
+
+def to_bytes(word: int, thumb: bool) -> bytes:
+    """The instruction as it lies in memory (little-endian halfwords in Thumb)."""
+    if not thumb:
+        return word.to_bytes(4, "little")
+    if word <= 0xFFFF:
+        return word.to_bytes(2, "little")
+    return (word >> 16).to_bytes(2, "little") + (word & 0xFFFF).to_bytes(2, "little")
+
+
+@cache
+def disassemble(word: int, thumb: bool, address: int = 0) -> str:
+    """Text of an instruction at `address`, for people; `.inst` with the number where capstone knows none."""
+    code = to_bytes(word, thumb)
+    for _, size, mnemonic, operands in _disassembler(thumb).disasm_lite(code, address, 1):
+        if size == len(code):
+            return f"{mnemonic} {operands}".rstrip()
+    return f".inst {word:#0{2 + 2 * len(code)}x}"
