@@ -113,9 +113,26 @@ class BootInfoLayout:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Named behaviour facts. Each field's comment says what user code sees. Sources: `docs/releases.md`."""
+    """Named behaviour facts. Each field's comment says what user code sees. Sources: `docs/releases.md`.
 
+    The defaults are the newest release's behaviour.
+    """
+
+    grant_reply: bool = (
+        True  # a GrantReply right (bit 3) exists; without Grant or it, a Call gets no reply cap
+    )
+    ipc_buffer_pointer: str = (
+        "user"  # how a thread learns it: "user" (not at all), "tpidrurw", "globals-frame"
+    )
     notification_delivers_word: bool = False
+    # Address spaces.
+    execute_never: bool = True  # VM attribute bit 2 makes a page not executable
+    page_map_remaps: bool = True  # Page_Map on a mapped frame changes its rights (before: Page_Remap did)
+    page_flush_checks_mapping: bool = True  # a stale frame capability is refused; before, the kernel crashed
+    get_address_answers_calls_only: bool = True  # before: Page_GetAddress wrote r1 and r2 even for a Send
+    asid_pool_count: int = 128  # how many ASID pools can exist
+    # Interrupts.
+    irq_number_bits: int = 32  # IRQControl looks at that many bits of the interrupt number, GIC platforms
     # … one line per fact; the table grows with the releases
 
 

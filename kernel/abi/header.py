@@ -1,0 +1,261 @@
+"""The C header of a release, generated from its table, so that samples and engine cannot drift apart.
+
+    python -m retrap.kernel.abi.header [-k RELEASE] [-o FILE]
+
+The header has libsel4's names: types, constants, boot information, system calls, and one function per
+invocation. It needs nothing but GCC for ARMv7 (ARM or Thumb) with `-fomit-frame-pointer`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from retrap.kernel.abi import UnknownRelease, c_support, release
+from retrap.kernel.abi.c_stubs import stub
+from retrap.kernel.abi.release import BootInfoField, Release
+from retrap.kernel.boot import BuildOptions
+from retrap.machine.context import Slot
+
+_CONTEXT_NAMES = {
+    -1: "cpsr",
+    Slot.PC: "pc",
+    Slot.SP: "sp",
+    Slot.LR: "r14",
+    Slot.TPIDRURW: "tpidrurw",
+    Slot.TPIDRURO: "tpidruro",
+}
+_BYTE_TYPES = {1: "seL4_Uint8", 4: "seL4_Word"}
+
+
+def c_header(table: Release, options: BuildOptions | None = None) -> str:
+    """The text of the header for one release, built with those options (default: a debug build)."""
+    build = options or BuildOptions()
+    sections = [
+        _preamble(table),
+        c_support.BASE_TYPES,
+        _capability_types(table),
+        _constants(table, build),
+        _cap_types(table),
+        _enumeration("seL4_Error", ((name, number) for number, name in enumerate(table.errors))),
+        c_support.LOOKUP_FAILURES,
+        _enumeration("seL4_FaultLabel", ((f"seL4_Fault_{n}", v) for n, v in table.fault_labels.items())),
+        c_support.FAULT_MESSAGES,
+        _object_types(table, build),
+        _enumeration(
+            "seL4_InvocationLabel", ((i.label, number) for number, i in enumerate(table.invocations))
+        ),
+        _syscalls(table, build),
+        _boot_slots(table),
+        c_support.MESSAGE_INFO,
+        c_support.CNODE_DATA,
+        c_support.RIGHTS_STRUCT,
+        c_support.RIGHTS_WITH_GRANT_REPLY
+        if table.facts.grant_reply
+        else c_support.RIGHTS_WITHOUT_GRANT_REPLY,
+        c_support.VM_ATTRIBUTES,
+        c_support.IPC_BUFFER,
+        _user_context(table),
+        _boot_info(table),
+        _BUFFER_POINTER[table.facts.ipc_buffer_pointer],
+        c_support.BUFFER_ACCESS,
+        c_support.TRAPS,
+        *_calls(table, build),
+        *(
+            stub(invocation, number, len(table.user_context))
+            for number, invocation in enumerate(table.invocations)
+            if invocation.method
+        ),
+        "#endif\n",
+    ]
+    return "\n".join(sections)
+
+
+_BUFFER_POINTER = {
+    "user": c_support.BUFFER_OF_USER,
+    "tpidrurw": c_support.BUFFER_IN_TPIDRURW,
+    "globals-frame": c_support.BUFFER_IN_GLOBALS_FRAME,
+}
+
+
+def _preamble(table: Release) -> str:
+    return (
+        f"/* seL4 {table.name} for AArch32, as user code sees it.\n"
+        "   Made by `python -m retrap.kernel.abi.header` from the release table; do not edit. */\n"
+        "#ifndef RETRAP_SEL4_H\n"
+        "#define RETRAP_SEL4_H\n\n"
+        f'#define RETRAP_RELEASE "{table.name}"\n'
+        "#define SEL4_INLINE static inline __attribute__((unused))\n"
+        "#define SEL4_ALWAYS_INLINE static inline __attribute__((unused, always_inline))\n"
+    )
+
+
+def _capability_types(table: Release) -> str:
+    """libsel4's name for a capability to each kind of object: all are seL4_CPtr."""
+    names = {f"seL4_{i.interface}": None for i in table.invocations if i.interface}
+    for invocation in table.invocations:
+        names.update({p.ctype: None for p in invocation.parameters if p.kind == "cap"})
+    names.pop("seL4_CPtr", None)
+    return "".join(f"typedef seL4_CPtr {name};\n" for name in names)
+
+
+def _constants(table: Release, build: BuildOptions) -> str:
+    values = dict(table.constants)
+    values.update(
+        {
+            "CONFIG_ROOT_CNODE_SIZE_BITS": build.root_cnode_bits,
+            "CONFIG_NUM_DOMAINS": build.num_domains,
+            "CONFIG_NUM_PRIORITIES": build.num_priorities,
+            "CONFIG_TIME_SLICE": build.time_slice_ticks,
+            "CONFIG_TIMER_TICK_MS": build.timer_tick_ms,
+            "CONFIG_RETYPE_FAN_OUT_LIMIT": build.retype_fan_out_limit,
+            "CONFIG_MAX_NUM_WORK_UNITS_PER_PREEMPTION": build.max_work_units,
+            "CONFIG_MAX_NUM_BOOTINFO_UNTYPED_CAPS": build.max_untypeds,
+            "seL4_MaxPrio": build.num_priorities - 1,
+        }
+    )
+    for name, enabled in (
+        ("CONFIG_PRINTING", build.printing),
+        ("CONFIG_DEBUG_BUILD", build.debug),
+        ("CONFIG_HAVE_FPU", build.fpu),
+        ("CONFIG_KERNEL_MCS", table.mcs),
+    ):
+        if enabled:
+            values[name] = 1
+    return "".join(f"#define {name} {value}\n" for name, value in values.items())
+
+
+def _cap_types(table: Release) -> str:
+    """What seL4_DebugCapIdentify returns; libsel4 has no names for these, so they are the project's own."""
+    return "".join(
+        f"#define RETRAP_CAP_{name.upper().replace('-', '_')} {number}\n"
+        for name, number in table.cap_types.items()
+    )
+
+
+def _enumeration(name: str, members: Iterable[tuple[str, int]]) -> str:
+    body = "".join(f"    {member} = {value},\n" for member, value in members)
+    return f"typedef enum {{\n{body}    {name}_Word = 0x7fffffff\n}} {name};\n"
+
+
+def _object_types(table: Release, build: BuildOptions) -> str:
+    members = [(kind.spelling, number) for number, kind in enumerate(table.object_types)]
+    members.append(("seL4_ObjectTypeCount", len(members)))
+    (tcb,) = (kind for kind in table.object_types if kind.name == "TCB")
+    return (
+        _enumeration("seL4_ObjectType", members)
+        + f"\n#define seL4_TCBBits {tcb.bits(fpu=build.fpu, debug=build.debug)}\n"
+    )
+
+
+def _available(requires: str, build: BuildOptions) -> bool:
+    return {"": True, "printing": build.printing, "debug": build.debug}.get(requires, False)
+
+
+def _syscalls(table: Release, build: BuildOptions) -> str:
+    calls = [call for call in table.syscalls if _available(call.requires, build)]
+    text = _enumeration("seL4_Syscall_ID", ((call.spelling, call.number) for call in calls))
+    for call in calls:
+        if call.spelling != f"seL4_Sys{call.name}":
+            text += f"#define seL4_Sys{call.name} {call.spelling}\n"
+    return text
+
+
+def _calls(table: Release, build: BuildOptions) -> list[str]:
+    names = {call.name for call in table.syscalls if _available(call.requires, build)}
+    optional = (
+        ("DebugPutChar", c_support.DEBUG_PRINTING),
+        ("DebugHalt", c_support.DEBUG_BUILD),
+        ("DebugNameThread", c_support.DEBUG_NAMES),
+        ("DebugDumpScheduler", c_support.DEBUG_SCHEDULER),
+    )
+    return [
+        c_support.CALLS,
+        c_support.CALLS_SINCE_2 if "NBRecv" in names else c_support.CALLS_BEFORE_2,
+        *(text for name, text in optional if name in names),
+    ]
+
+
+def _boot_slots(table: Release) -> str:
+    members = [(name, slot) for slot, name in enumerate(table.boot_slots) if name]
+    members.append(("seL4_NumInitialCaps", len(table.boot_slots)))
+    return (
+        _enumeration("seL4_RootCNodeCapSlots", members)
+        + "\n#define seL4_CapInitThreadPD seL4_CapInitThreadVSpace\n"
+    )
+
+
+def _user_context(table: Release) -> str:
+    names = (_CONTEXT_NAMES.get(slot, f"r{slot}") for slot in table.user_context)
+    body = "".join(f"    seL4_Word {name};\n" for name in names)
+    return f"typedef struct seL4_UserContext_ {{\n{body}}} seL4_UserContext;\n"
+
+
+def _member(member: BootInfoField) -> str:
+    if member.name == "ipcBuffer":
+        return "seL4_IPCBuffer *ipcBuffer"
+    kind = "seL4_SlotRegion" if member.kind == "region" else _BYTE_TYPES[member.size]
+    return f"{kind} {member.name}"
+
+
+def _structure(name: str, members: Iterable[tuple[int, int, str]], size: int, alignment: int = 4) -> str:
+    """A structure whose members (offset, size, declaration) are where the table puts them."""
+    body, position, gaps = "", 0, 0
+    for offset, length, declaration in sorted(members):
+        if offset > position:
+            body += f"    seL4_Uint8 _gap{gaps}[{offset - position}];\n"
+            gaps += 1
+        body += f"    {declaration};\n"
+        position = offset + length
+    if size > position:
+        body += f"    seL4_Uint8 _gap{gaps}[{size - position}];\n"
+    return f"typedef struct {name} {{\n{body}}} __attribute__((packed, aligned({alignment}))) {name};\n"
+
+
+def _boot_info(table: Release) -> str:
+    """seL4_BootInfo with every field at the offset the table gives it, and the untyped descriptor."""
+    layout = table.bootinfo
+    text = _structure("seL4_SlotRegion", ((0, 4, "seL4_SlotPos start"), (4, 4, "seL4_SlotPos end")), 8) + "\n"
+    if layout.untyped_desc:
+        fields = [(f.offset, f.size, _member(f)) for f in layout.untyped_desc]
+        text += _structure("seL4_UntypedDesc", fields, layout.untyped_desc_size) + "\n"
+    members = [(f.offset, f.size, _member(f)) for f in layout.fields]
+    end = max(offset + size for offset, size, _ in members)
+    if layout.untyped_desc:
+        members.append(
+            (
+                layout.untyped_list_offset,
+                0,
+                "seL4_UntypedDesc untypedList[CONFIG_MAX_NUM_BOOTINFO_UNTYPED_CAPS]",
+            )
+        )
+    text += _structure("seL4_BootInfo", members, end, 1 if layout.packed else 4)
+    return text + (
+        "\n#define seL4_BootInfoFrameSize (1u << seL4_BootInfoFrameBits)\n"
+        "#define SEL4_BOOTINFO_HEADER_PADDING 0\n"
+        "#define SEL4_BOOTINFO_HEADER_FDT 6\n\n"
+        + _structure("seL4_BootInfoHeader", ((0, 4, "seL4_Word id"), (4, 4, "seL4_Word len")), 8)
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command: writes the header to a file or to standard output."""
+    parser = argparse.ArgumentParser(prog="python -m retrap.kernel.abi.header", description=__doc__)
+    parser.add_argument("-k", "--kernel", default=None, help="release name (default: the newest)")
+    parser.add_argument("-o", "--output", type=Path, help="file to write (default: standard output)")
+    chosen = parser.parse_args(arguments)
+    try:
+        text = c_header(release(chosen.kernel))
+    except UnknownRelease as error:
+        parser.error(str(error))
+    if chosen.output is None:
+        sys.stdout.write(text)
+    else:
+        chosen.output.write_text(text, encoding="ascii", newline="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
