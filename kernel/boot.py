@@ -109,4 +109,5 @@ class BootPlan:
     ipc_buffer_frame: int  # physical
     tcb_address: int  # physical, of the initial thread's TCB
     empty_slots: tuple[int, int]  # first and past-the-last free slot of the initial CNode
+    kernel_irqs: tuple[int, ...] = (27,)  # interrupts that the kernel keeps for itself (its timer)
     regions: tuple[Region, ...] = field(default=())  # the memory map, for display and for the invariants

@@ -1,0 +1,297 @@
+"""Address spaces: page directories and page tables, and the pages that they make visible to user code.
+
+The two levels of the short-descriptor format (ARM ARM B3.5): a page directory has 4096 entries of 1 MiB,
+each free, a section, one of the 16 equal entries of a supersection, or a page table; a page table has 256
+entries of 4 KiB, each free, a small page, or one of the 16 equal entries of a large page. Which entry may
+replace which is decided by kind, as the kernel does it. What a directory with an ASID maps is mirrored into a
+`machine.space.AddressSpace`, the only thing that the CPU looks at. All changes go through this file.
+
+An entry is one integer: the physical address of the frame, with the flags below in the low bits.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from retrap.kernel.caps import VM_READ_ONLY, VM_READ_WRITE, PageDirectoryCap, Tag
+from retrap.kernel.state import KernelState
+from retrap.kernel.structures import TCB_VTABLE, KernelObject, Tcb
+from retrap.machine.space import EXECUTE, READ, WRITE, AddressSpace
+
+SMALL_PAGE_BITS: Final = 12
+LARGE_PAGE_BITS: Final = 16
+SECTION_BITS: Final = 20
+SUPERSECTION_BITS: Final = 24
+
+RIGHTS: Final = READ | WRITE | EXECUTE
+BIG: Final = 8  # one of 16 equal entries: a large page, a supersection
+PRESENT: Final = 16
+CACHEABLE: Final = 32
+PARITY: Final = 64
+ADDRESS: Final = 0xFFFF_F000
+
+REPEATED: Final = 16
+"""How many equal entries make a large page or a supersection."""
+
+# VM attributes as Page_Map takes them (seL4_ARM_VMAttributes).
+ATTRIBUTE_CACHEABLE: Final = 1
+ATTRIBUTE_PARITY: Final = 2
+ATTRIBUTE_EXECUTE_NEVER: Final = 4
+
+ASID_LOW_BITS: Final = 10
+ASIDS_PER_POOL: Final = 1 << ASID_LOW_BITS
+
+
+@final
+class PageTable(KernelObject):
+    """A second-level table. `entries`: index (0 … 255) → entry; `directory` is the one that uses it."""
+
+    __slots__ = ("directory", "entries", "index")
+
+    def __init__(self, address: int) -> None:
+        super().__init__(Tag.PAGE_TABLE, address)
+        self.entries: Final[dict[int, int]] = {}
+        self.directory: PageDirectory | None = None
+        self.index = 0  # of the directory entry that points here
+
+
+@final
+class PageDirectory(KernelObject):
+    """A first-level table. `sections` and `tables`: index (virtual address >> 20) → entry or page table.
+
+    `space` is what its entries make visible; None without an ASID, because then nothing can run in it.
+    """
+
+    __slots__ = ("asid", "sections", "space", "tables")
+
+    def __init__(self, address: int) -> None:
+        super().__init__(Tag.PAGE_DIRECTORY, address)
+        self.asid = 0
+        self.sections: Final[dict[int, int]] = {}
+        self.tables: Final[dict[int, PageTable]] = {}
+        self.space: AddressSpace | None = None
+
+
+@final
+class AsidPool(KernelObject):
+    """1024 ASIDs from `base` on. `directories`: low ten bits of an ASID → the directory that has it."""
+
+    __slots__ = ("base", "directories", "first_free")
+
+    def __init__(self, address: int, base: int) -> None:
+        super().__init__(Tag.ASID_POOL, address)
+        self.base: Final = base
+        self.directories: Final[dict[int, PageDirectory]] = {}
+        self.first_free = 0  # no lower index is free
+
+    def free_index(self) -> int:
+        """The lowest free index, ASIDS_PER_POOL if there is none. ASID 0 means "none": it is never free."""
+        index = self.first_free
+        while index < ASIDS_PER_POOL and (index in self.directories or self.base + index == 0):
+            index += 1
+        return index
+
+
+def _is_big(size_bits: int) -> bool:
+    return size_bits in (LARGE_PAGE_BITS, SUPERSECTION_BITS)
+
+
+def make_entry(address: int, size_bits: int, vm_rights: int, attributes: int) -> int:
+    """The entry (each of the equal entries) for a frame of 2^size_bits bytes with the effective `vm_rights`.
+
+    Whoever may read may execute, unless the attributes say otherwise (ARM ARM B3.7.2).
+    """
+    if vm_rights == VM_READ_WRITE:
+        user = READ | WRITE | EXECUTE
+    elif vm_rights == VM_READ_ONLY:
+        user = READ | EXECUTE
+    else:
+        user = 0
+    if attributes & ATTRIBUTE_EXECUTE_NEVER:
+        user &= ~EXECUTE
+    flags = PRESENT | user
+    if _is_big(size_bits):
+        flags |= BIG
+    if attributes & ATTRIBUTE_CACHEABLE:
+        flags |= CACHEABLE
+    if attributes & ATTRIBUTE_PARITY and size_bits >= SECTION_BITS:
+        flags |= PARITY  # only first-level descriptors have the bit
+    return address | flags
+
+
+def directory_of(state: KernelState, asid: int) -> PageDirectory | None:
+    """The page directory that has `asid`, or None."""
+    pool = state.asid_pools.get(asid >> ASID_LOW_BITS)
+    if pool is None:
+        return None
+    assert isinstance(pool, AsidPool)
+    return pool.directories.get(asid & (ASIDS_PER_POOL - 1))
+
+
+def resolve(directory: PageDirectory, virtual: int) -> tuple[int, int] | None:
+    """What is mapped at a virtual address: (frame's physical address, size in bits), or None."""
+    index = virtual >> SECTION_BITS
+    table = directory.tables.get(index)
+    if table is not None:
+        entry = table.entries.get(virtual >> SMALL_PAGE_BITS & 0xFF, 0)
+        bits = LARGE_PAGE_BITS if entry & BIG else SMALL_PAGE_BITS
+    else:
+        entry = directory.sections.get(index, 0)
+        bits = SUPERSECTION_BITS if entry & BIG else SECTION_BITS
+    return (entry & ADDRESS, bits) if entry else None
+
+
+def map_frame(directory: PageDirectory, virtual: int, size_bits: int, entry: int) -> None:
+    """Write the entry or entries of a frame. The caller has checked that the kinds there allow it."""
+    if size_bits < SECTION_BITS:
+        table = directory.tables[virtual >> SECTION_BITS]
+        index = virtual >> SMALL_PAGE_BITS & 0xFF
+        if size_bits == SMALL_PAGE_BITS:
+            table.entries[index] = entry
+        else:
+            for repeat in range(REPEATED):
+                table.entries[index + repeat] = entry
+    else:
+        index = virtual >> SECTION_BITS
+        for repeat in range(REPEATED if size_bits == SUPERSECTION_BITS else 1):
+            directory.sections[index + repeat] = entry
+    space = directory.space
+    assert space is not None
+    space.map(virtual, entry & ADDRESS, size_bits, entry & RIGHTS)
+
+
+def unmap_frame(state: KernelState, asid: int, virtual: int, size_bits: int, address: int) -> None:
+    """Remove a frame's mapping, if it still is what the capability says: its space, its place, its kind.
+
+    Otherwise the mapping was replaced or went with its table or space before, and nothing is left to undo.
+    """
+    directory = directory_of(state, asid)
+    if directory is None:
+        return
+    index = virtual >> SECTION_BITS
+    big = _is_big(size_bits)
+    if size_bits < SECTION_BITS:
+        table = directory.tables.get(index)
+        if table is None:
+            return
+        entries = table.entries
+        index = virtual >> SMALL_PAGE_BITS & 0xFF
+    else:
+        entries = directory.sections
+    entry = entries.get(index, 0)
+    if entry & ADDRESS != address or not entry & PRESENT or (entry & BIG != 0) != big:
+        return
+    for repeat in range(REPEATED if big else 1):
+        entries.pop(index + repeat, None)
+    space = directory.space
+    assert space is not None
+    space.unmap(virtual, size_bits)
+    switch_for_flush(state, directory)
+
+
+def map_table(directory: PageDirectory, index: int, table: PageTable) -> None:
+    """Make a free directory entry point to an unused, empty table."""
+    assert not table.entries
+    directory.tables[index] = table
+    table.directory = directory
+    table.index = index
+
+
+def unmap_table(state: KernelState, table: PageTable) -> None:
+    """Take a table, with all that it maps, out of the directory that uses it, if one still does."""
+    directory = table.directory
+    if directory is None:
+        return
+    del directory.tables[table.index]
+    space = directory.space
+    assert space is not None
+    base = table.index << SECTION_BITS
+    if len(table.entries) > REPEATED:
+        space.unmap(base, SECTION_BITS)
+    else:
+        for index in table.entries:
+            space.unmap(base + (index << SMALL_PAGE_BITS), SMALL_PAGE_BITS)
+    table.directory = None
+    table.entries.clear()
+    switch_for_flush(state, directory)
+
+
+def assign_asid(state: KernelState, pool: AsidPool, index: int, directory: PageDirectory) -> None:
+    """Give a directory the ASID `pool.base + index`: from now on threads can run in it."""
+    assert not directory.sections and not directory.tables
+    pool.directories[index] = directory
+    pool.first_free = index + 1
+    directory.asid = pool.base + index
+    directory.space = AddressSpace(state.memory)
+
+
+def forget_space(directory: PageDirectory) -> None:
+    """The directory loses its ASID for ever.
+
+    Its entries stay in the real object, but no operation can reach them: every one starts at an ASID, and
+    the capability keeps the lost one. So they are dropped here, and so are those of its tables, which are
+    cleared before any further use.
+    """
+    for table in directory.tables.values():
+        table.directory = None
+        table.entries.clear()
+    directory.tables.clear()
+    directory.sections.clear()
+    directory.asid = 0
+    directory.space = None
+
+
+def release_asid(state: KernelState, asid: int, directory: PageDirectory) -> None:
+    """The last capability to a directory goes: free its ASID, if it still has that one."""
+    pool = state.asid_pools.get(asid >> ASID_LOW_BITS)
+    if pool is None:
+        return
+    assert isinstance(pool, AsidPool)
+    index = asid & (ASIDS_PER_POOL - 1)
+    if pool.directories.get(index) is not directory:
+        return
+    del pool.directories[index]
+    if index < pool.first_free:
+        pool.first_free = index
+    forget_space(directory)
+    set_vm_root(state, state.current)
+
+
+def release_pool(state: KernelState, base: int, pool: AsidPool) -> None:
+    """The last capability to an ASID pool goes: all its directories lose their ASIDs."""
+    number = base >> ASID_LOW_BITS
+    if state.asid_pools.get(number) is not pool:
+        return
+    del state.asid_pools[number]
+    for directory in pool.directories.values():
+        forget_space(directory)
+    pool.directories.clear()
+    set_vm_root(state, state.current)
+
+
+def vspace_of(state: KernelState, thread: Tcb) -> AddressSpace:
+    """The address space that a thread's VSpace root names now; the empty one if it names none."""
+    root = thread.slots[TCB_VTABLE].cap
+    if not isinstance(root, PageDirectoryCap) or not root.mapped:
+        return state.no_space
+    directory = directory_of(state, root.asid)
+    if directory is None or directory.address != root.address or directory.space is None:
+        return state.no_space
+    return directory.space
+
+
+def set_vm_root(state: KernelState, thread: Tcb) -> None:
+    """Make the processor use `thread`'s address space, as the kernel does at every switch of threads."""
+    state.space = vspace_of(state, thread)
+
+
+def switch_for_flush(state: KernelState, directory: PageDirectory) -> None:
+    """The kernel cleaned caches or the TLB by virtual address in `directory`.
+
+    To do so it switches to that space unless the current thread's root names it, and then switches back to
+    what the current thread's root says *now*: a thread that replaced its own root begins to use the new one.
+    """
+    root = state.current.slots[TCB_VTABLE].cap
+    if isinstance(root, PageDirectoryCap) and root.mapped and root.address == directory.address:
+        return
+    set_vm_root(state, state.current)
