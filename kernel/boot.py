@@ -78,6 +78,8 @@ class BuildOptions:
     printing: bool = True  # CONFIG_PRINTING: DebugPutChar …
     debug: bool = True  # CONFIG_DEBUG_BUILD: DebugHalt, NameThread, CapIdentify …
     fpu: bool = True  # CONFIG_HAVE_FPU
+    set_tls_base_self: bool = False  # CONFIG_SET_TLS_BASE_SELF: the SetTLSBase system call
+    tls_register: str = "tpidrurw"  # CONFIG_ARM_TLS_REG_…: what SetTLSBase writes, tpidrurw or tpidruro
     root_cnode_bits: int = 12
     max_untypeds: int = 230
     num_domains: int = 1
