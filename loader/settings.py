@@ -1,0 +1,233 @@
+"""Reads a boot manifest and its platform file, and puts them and the command line together: `load_manifest`.
+
+A manifest may set everything and has to set nothing (`docs/manifest.md`). Command-line options arrive as
+overrides: data merged over the file, so that they are checked like it.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from retrap.kernel import abi
+from retrap.kernel.abi.release import Release
+from retrap.kernel.boot import BuildOptions
+from retrap.loader.errors import InputError
+from retrap.loader.files import read_file
+from retrap.loader.manifest import (
+    DeviceTable,
+    Fail,
+    KernelPlaceTable,
+    KernelRegionTable,
+    ManifestFile,
+    PlatformFile,
+    PlatformTable,
+    RamTable,
+    convert,
+    given,
+)
+from retrap.loader.platform import Device, KernelRegion, Platform, Span, check
+from retrap.loader.toml_source import TomlSource
+
+MAX_MANIFEST: Final = 4 << 20
+MAX_DEVICE_TREE: Final = 4 << 20
+PLATFORMS: Final = Path(__file__).parent / "platforms"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything that says how to boot, complete and checked. Paths are resolved."""
+
+    name: str  # of the file, for messages; "command line" without one
+    image_path: str | None
+    arguments: str
+    permissions: str  # "elf" or "kernel"
+    platform: Platform
+    release: Release
+    options: BuildOptions
+    max_instructions: int | None
+    serial_path: str | None
+    data: Mapping[str, Any]  # the merged manifest, as TOML or JSON would write it
+    platform_data: Mapping[str, Any]  # the platform file, likewise
+    source: _Source = field(repr=False, compare=False)
+
+    def error(self, key: str, reason: str) -> InputError:
+        """The `InputError` about a key path (`image.arguments`), with the line if the file sets it."""
+        return self.source.error(key, reason)
+
+
+def platform_names() -> tuple[str, ...]:
+    """The platforms that need no file of the user's."""
+    return tuple(sorted(path.stem for path in PLATFORMS.glob("*.toml")))
+
+
+def load_manifest(path: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> Manifest:
+    """The manifest at `path` (None: all defaults), with `overrides` by dotted key path over it.
+
+    `overrides` is what the command line says: `{"kernel.release": "16.0.0", "image.path": "a.elf"}`; paths in
+    it are relative to the working directory. Raises `InputError`.
+    """
+    toml = None if path is None else TomlSource(str(path), read_file(path, MAX_MANIFEST))
+    source = _Source(toml, tuple(overrides or ()), Path(path).parent if path is not None else Path())
+    data = copy.deepcopy(toml.data) if toml is not None else {}
+    for key, value in (overrides or {}).items():
+        _merge(data, key.split("."), value)
+    document = convert(data, ManifestFile, source.error)
+    platform_source = _platform_source(document.platform.name, source)
+    return _manifest(document, data, platform_source.data, source, platform_source.error)
+
+
+def manifest_from_data(
+    data: Mapping[str, Any], platform_data: Mapping[str, Any], device_tree: bytes | None = None
+) -> Manifest:
+    """A manifest again, from the `data` and `platform_data` that a trace kept of one, and its device tree."""
+    source = _Source(None, (), Path())
+    document = convert(data, ManifestFile, source.error)
+    return _manifest(document, data, platform_data, source, source.error, device_tree)
+
+
+class _Source:
+    """Makes errors about key paths: in the file with their line, or on the command line."""
+
+    def __init__(self, toml: TomlSource | None, overridden: Sequence[str], directory: Path) -> None:
+        self.toml: Final = toml
+        self.overridden: Final = overridden
+        self.directory: Final = directory
+        self.name: Final = toml.name if toml is not None else "command line"
+
+    def is_overridden(self, key: str) -> bool:
+        return any(key == o or key.startswith((o + ".", o + "[")) for o in self.overridden)
+
+    def error(self, key: str, reason: str) -> InputError:
+        if self.toml is None or self.is_overridden(key):
+            return InputError("command line", key, reason)
+        return self.toml.error(key, reason)
+
+    def path(self, key: str, value: str | None) -> str | None:
+        """A path from where it counts: the manifest's folder, on the command line the working directory."""
+        if value is None:
+            return None
+        return value if self.is_overridden(key) else str(self.directory / value)
+
+
+def _merge(data: dict[str, Any], key: Sequence[str], value: Any) -> None:
+    head, *rest = key
+    if not rest:
+        data[head] = value
+        return
+    # Something that is not a table stays, for the typed check to refuse.
+    inner = data.setdefault(head, {})
+    if isinstance(inner, dict):
+        _merge(inner, rest, value)
+
+
+def _platform_source(name: str, source: _Source) -> TomlSource:
+    """The platform file that a manifest names."""
+    known = PLATFORMS / f"{name}.toml"
+    if re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        if not known.is_file():
+            names = ", ".join(platform_names())
+            reason = f"unknown platform {name!r}: known are {names}, or the path of a .toml file"
+            raise source.error("platform.name", reason)
+        return TomlSource(known.name, known.read_bytes())
+    if not name.endswith(".toml"):
+        reason = f"{name!r} is neither the name of a platform nor the path of a .toml file"
+        raise source.error("platform.name", reason)
+    path = source.path("platform.name", name)
+    assert path is not None
+    return TomlSource(path, read_file(path, MAX_MANIFEST))
+
+
+def _manifest(
+    document: ManifestFile,
+    data: Mapping[str, Any],
+    platform_data: Mapping[str, Any],
+    source: _Source,
+    platform_error: Fail,
+    device_tree: bytes | None = None,
+) -> Manifest:
+    file = convert(platform_data, PlatformFile, platform_error)
+    try:
+        release = abi.release(document.kernel.release or None)
+    except abi.UnknownRelease as error:
+        raise source.error("kernel.release", str(error)) from error
+    options = BuildOptions(**{f.name: getattr(document.kernel, f.name) for f in fields(BuildOptions)})
+    tree_path = source.path("platform.device_tree", given(document.platform.device_tree))
+    if device_tree is None and tree_path is not None:
+        device_tree = read_file(tree_path, MAX_DEVICE_TREE)
+    platform = _platform(file, document.platform, release, options)
+    platform = replace(platform, device_tree=device_tree, device_tree_name=tree_path or "device tree")
+    overridden = set(data.get("platform") or ()) & set(PlatformTable.__struct_fields__)
+
+    def fail(key: str, reason: str) -> InputError:
+        # The manifest's key if it has one of that name, else the platform file's.
+        if re.split(r"[.\[]", key)[0] in overridden:
+            return source.error(f"platform.{key}", reason)
+        return platform_error(key.replace("kernel_region", "kernel"), reason)
+
+    check(platform, fail)
+    arguments = document.image.arguments
+    if not all(" " <= c <= "~" for c in arguments):
+        raise source.error("image.arguments", "holds a character that is not printable ASCII")
+    return Manifest(
+        name=source.name,
+        image_path=source.path("image.path", given(document.image.path)),
+        arguments=arguments,
+        permissions=document.image.permissions,
+        # Checked in the order written, for the messages; used in the order of addresses.
+        platform=replace(platform, ram=tuple(sorted(platform.ram, key=lambda span: span.base))),
+        release=release,
+        options=options,
+        max_instructions=given(document.limits.max_instructions),
+        serial_path=source.path("input.serial", given(document.input.serial)),
+        data=data,
+        platform_data=platform_data,
+        source=source,
+    )
+
+
+def _platform(file: PlatformFile, table: PlatformTable, release: Release, options: BuildOptions) -> Platform:
+    """The platform file with what the manifest replaces."""
+    ram: list[RamTable] | None = given(table.ram)
+    devices: list[DeviceTable] | None = given(table.devices)
+    return Platform(
+        name=file.name,
+        description=file.description,
+        cpu=file.cpu,
+        ram=tuple(Span(r.base, r.size) for r in _or(ram, file.ram)),
+        kernel=_kernel_region(file.kernel, table.kernel_region, release, options),
+        devices=tuple(_device(d) for d in _or(devices, file.devices)),
+        max_irq=_or(given(table.max_irq), file.max_irq),
+        timer_irq=_or(given(table.timer_irq), file.timer_irq),
+        clock_hz=_or(given(table.clock_hz), file.clock_hz),
+        device_tree=None,
+    )
+
+
+T = TypeVar("T")
+
+
+def _or(override: T | None, default: T) -> T:
+    return default if override is None else override
+
+
+def _device(table: DeviceTable) -> Device:
+    return Device(table.name, Span(table.base, table.size), tuple(table.irqs), table.model, table.kernel_only)
+
+
+def _kernel_region(
+    place: KernelPlaceTable, override: KernelRegionTable, release: Release, options: BuildOptions
+) -> KernelRegion:
+    """Where the kernel lies: the platform's extents for the build nearest to that asked for, overridden."""
+    debug = options.debug or options.printing
+    image = max(place.images, key=lambda i: (i.debug == debug, i.release == release.name, i.release))
+    return KernelRegion(
+        base=_or(given(override.base), place.base),
+        virtual_base=_or(given(override.virtual_base), place.virtual_base),
+        size=_or(given(override.size), image.size),
+        boot_size=_or(given(override.boot_size), image.boot_size),
+    )
