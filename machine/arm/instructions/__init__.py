@@ -31,8 +31,16 @@ A new file must be added to the imports below: that is what makes its instructio
 
 from retrap.machine.arm.instructions import (
     bitfield_extend,
+    vfp_arithmetic,
+    vfp_compare_convert,
+    vfp_load_store,
+    vfp_transfer,
 )
 
 __all__ = [
     "bitfield_extend",
+    "vfp_arithmetic",
+    "vfp_compare_convert",
+    "vfp_load_store",
+    "vfp_transfer",
 ]
