@@ -1,0 +1,268 @@
+"""Writing traces: the container, and the recorder that a run reports its kernel entries to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol, final
+
+from retrap.kernel.abi.release import Release
+from retrap.kernel.effects import Effects
+from retrap.machine.context import Context
+from retrap.traces.codec import Encoder
+from retrap.traces.compression import compress
+from retrap.traces.errors import TraceError
+from retrap.traces.layout import CONTEXT_WORDS
+from retrap.traces.record import Record, ThreadEntry, effects_of, record_of
+from retrap.traces.schema import (
+    MAGIC,
+    MAX_RAW,
+    VERSION,
+    BlockHead,
+    EndMark,
+    Header,
+    Tag,
+    build_block_head,
+    build_end,
+    build_header,
+    checksum,
+)  # fmt: skip
+
+FRAME_RECORDS: Final = 4096
+"""A frame ends after this many records …"""
+
+FRAME_BYTES: Final = 4 << 20
+"""… or this many uncompressed bytes, whichever comes first."""
+
+DIGEST_INTERVAL: Final = 4096
+"""Default number of records between two state digests."""
+
+
+class ThreadLike(Protocol):
+    """What a trace wants to know of a kernel's thread."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def address(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+@final
+class ThreadWatch:
+    """Notices threads that a kernel entry created or renamed, at the price of one comparison per entry."""
+
+    __slots__ = ("_known", "_name_thread", "_threads")
+
+    def __init__(self, threads: Sequence[ThreadLike], release: Release) -> None:
+        """`threads`: the kernel's live list, by thread number; it only ever grows."""
+        self._threads: Final = threads
+        self._known: list[ThreadEntry] = [_entry(thread) for thread in threads]
+        numbers = [call.number for call in release.syscalls if call.name == "DebugNameThread"]
+        self._name_thread: Final = numbers[0] if numbers else 0
+
+    @property
+    def known(self) -> list[ThreadEntry]:
+        """Every thread so far."""
+        return self._known
+
+    def changes(self, effects: Effects) -> list[ThreadEntry]:
+        """The threads that this entry created or renamed."""
+        threads = self._threads
+        known = self._known
+        if len(threads) == len(known) and (effects.syscall != self._name_thread or not effects.syscall):
+            return []
+        changed = [_entry(thread) for thread in threads[len(known) :]]
+        known.extend(changed)
+        if effects.syscall == self._name_thread:
+            for number, thread in enumerate(threads):
+                if thread.name != known[number][2]:
+                    known[number] = _entry(thread)
+                    changed.append(known[number])
+        return changed
+
+
+def _entry(thread: ThreadLike) -> ThreadEntry:
+    return thread.number, thread.address, thread.name
+
+
+@final
+class Watch:
+    """Makes a `Record` of every kernel entry of a live run, for those who show or compare instead of storing."""
+
+    def __init__(
+        self, threads: Sequence[ThreadLike], release: Release, report: Callable[[Record], None]
+    ) -> None:
+        self._threads: Final = ThreadWatch(threads, release)
+        self._report: Final = report
+        self._number = 0
+        self._context = b""
+
+    def before(self, context: Context) -> None:
+        """Keep the registers with which the kernel is entered."""
+        self._context = context.words[:CONTEXT_WORDS].tobytes()
+
+    def after(self, effects: Effects) -> None:
+        """Report the entry."""
+        record = record_of(self._number, effects, self._context)
+        record.threads = self._threads.changes(effects)
+        self._number += 1
+        self._report(record)
+
+
+@final
+class Container:
+    """The blocks of a trace, written to any binary stream. Knows nothing of where the records come from."""
+
+    def __init__(self, stream: BinaryIO, header: Header, image: bytes, inputs: Sequence[bytes] = ()) -> None:
+        """Writes everything that precedes the records. Raises ValueError for what does not fit the format."""
+        if hashlib.sha256(image).digest() != header.image_sha256:
+            raise ValueError("the image is not the one that the header names")
+        if [hashlib.sha256(data).digest() for data in inputs] != [digest for _, digest in header.inputs]:
+            raise ValueError("the inputs are not those that the header names")
+        self._stream: Final = stream
+        self._digest: Final = hashlib.blake2b(digest_size=32)
+        self.records = 0
+        stream.write(MAGIC + VERSION.to_bytes(4, "little"))
+        self._block(Tag.HEADER, build_header(header))
+        self._block(Tag.IMAGE, image)
+        for data in inputs:
+            self._block(Tag.INPUT, data)
+
+    def frame(self, data: bytes | bytearray, count: int, time: int) -> None:
+        """Write `count` records; `time` is that of the record before them."""
+        self._digest.update(data)
+        self._block(Tag.FRAME, data, count, self.records, time)
+        self.records += count
+
+    def end(self, instructions: int, outcome: str, state_digest: bytes) -> None:
+        """Write the end mark."""
+        end = EndMark(self.records, instructions, outcome, state_digest, self._digest.digest())
+        self._block(Tag.END, build_end(end))
+
+    def _block(self, tag: bytes, data: bytes | bytearray, count: int = 0, first: int = 0, time: int = 0) -> None:
+        if len(data) > MAX_RAW:
+            raise ValueError(f"{len(data)} bytes are more than a block holds ({MAX_RAW})")
+        payload = compress(data)
+        head = BlockHead(tag, len(payload), len(data), count, first, time, checksum(payload))
+        self._stream.write(build_block_head(head))
+        self._stream.write(payload)
+
+
+@final
+class Recorder:
+    """Records a run: give it every kernel entry, then `close` it. A watcher in the sense of the run loop.
+
+    The file is `path` + ".partial" until it is closed; what a run leaves behind that ends otherwise is a trace
+    that can be read up to its last whole frame. Raises `TraceError` where the file cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path | BinaryIO,
+        header: Header,
+        image: bytes,
+        threads: Sequence[ThreadLike],
+        release: Release,
+        digest: Callable[[], bytes],
+        inputs: Sequence[bytes] = (),
+    ) -> None:
+        """`path` may be a binary stream, which is left open. `threads` and `digest` are the kernel's."""
+        self._path: Final = path if isinstance(path, Path) else None
+        self._file: Final = str(path) if isinstance(path, Path) else "trace in memory"
+        self._threads: Final = ThreadWatch(threads, release)
+        self._digest: Final = digest
+        self._interval: Final = header.digest_interval
+        self._encoder: Final = Encoder()
+        self._context = b""
+        self._interrupts: list[int] = []
+        self._count = 0
+        self._time = 0
+        self._until_digest = self._interval
+        try:
+            self._stream: Final = _partial(path).open("wb") if isinstance(path, Path) else path
+            self._container: Final = Container(self._stream, header, image, inputs)
+        except (OSError, ValueError) as error:
+            raise self._failed(error) from None
+        self._encoder.start(0, self._threads.known)
+
+    @property
+    def records(self) -> int:
+        """How many records there are so far."""
+        return self._container.records + self._count
+
+    def before(self, context: Context) -> None:
+        """Keep the registers with which the kernel is entered."""
+        self._context = context.words[:CONTEXT_WORDS].tobytes()
+
+    def interrupt(self, irq: int) -> None:
+        """Note a device interrupt that is raised before the next kernel entry."""
+        self._interrupts.append(irq)
+
+    def after(self, effects: Effects) -> None:
+        """Record the kernel entry."""
+        self._until_digest -= 1
+        digest = b""
+        if not self._until_digest:
+            self._until_digest = self._interval
+            digest = self._digest()
+        self._put(effects, self._context, self._threads.changes(effects), self._interrupts, digest)
+        if self._interrupts:
+            self._interrupts = []
+
+    def write(self, record: Record) -> None:
+        """Add a record that exists already, digest and all (for tools that make traces from traces)."""
+        self._put(effects_of(record), record.context, record.threads, record.interrupts, record.digest)
+
+    def _put(
+        self,
+        effects: Effects,
+        context: bytes,
+        threads: list[ThreadEntry],
+        interrupts: list[int],
+        digest: bytes,
+    ) -> None:
+        encoder = self._encoder
+        encoder.add(effects, context, threads, interrupts, digest)
+        self._count += 1
+        if self._count == FRAME_RECORDS or len(encoder.buffer) >= FRAME_BYTES:
+            self._flush()
+            self._time = effects.time
+            encoder.start(effects.time, self._threads.known)
+
+    def _flush(self) -> None:
+        try:
+            self._container.frame(self._encoder.buffer, self._count, self._time)
+        except (OSError, ValueError) as error:
+            raise self._failed(error) from None
+        self._count = 0
+
+    def close(self, instructions: int, outcome: str, state_digest: bytes) -> None:
+        """Write what is left and the end mark, and give the file its name."""
+        if self._count:
+            self._flush()
+        try:
+            self._container.end(instructions, outcome, state_digest)
+            if self._path is not None:
+                self._stream.close()
+                _partial(self._path).replace(self._path)
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def abandon(self) -> None:
+        """Write what is left without an end mark: the trace stays a `.partial` that says it is incomplete."""
+        if self._count:
+            self._flush()
+        if self._path is not None:
+            self._stream.close()
+
+    def _failed(self, error: OSError | ValueError) -> TraceError:
+        return TraceError(self._file, "", getattr(error, "strerror", None) or str(error))
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(path.name + ".partial")
