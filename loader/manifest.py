@@ -1,278 +1,235 @@
-"""What a boot manifest and a platform file may say: typed tables, their JSON Schema, checked conversion.
+"""Reads a boot manifest and its platform file, and puts them and the command line together: `load_manifest`.
 
-The only importer of msgspec. `retrap.loader.settings` reads the files and puts the two together.
+A manifest may set everything and has to set nothing (`docs/manifest.md`). Command-line options arrive as
+overrides: data merged over the file, so that they are checked like it.
 """
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import fields
-from typing import Annotated, Any, Final, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
-import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from retrap.kernel import abi
+from retrap.kernel.abi.release import Release
 from retrap.kernel.boot import BuildOptions
 from retrap.loader.errors import InputError
+from retrap.loader.files import read_file
+from retrap.loader.tables import (
+    DeviceTable,
+    Fail,
+    KernelPlaceTable,
+    KernelRegionTable,
+    ManifestFile,
+    PlatformFile,
+    PlatformTable,
+    RamTable,
+    convert,
+    given,
+)
+from retrap.loader.tables import manifest_schema as manifest_schema
+from retrap.loader.tables import platform_schema as platform_schema
+from retrap.loader.platform import Device, KernelRegion, Platform, Span, check
+from retrap.loader.toml_source import TomlSource
 
-DEFAULT_PLATFORM: Final = "qemu-arm-virt"
-
-Address = Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)]
-Size = Annotated[int, Meta(ge=1, le=1 << 32)]
-Irq = Annotated[int, Meta(ge=0, le=1019)]
-Count = Annotated[int, Meta(ge=1, le=1 << 62)]
-Hertz = Annotated[int, Meta(ge=1000, le=100_000_000_000)]
-FilePath = Annotated[str, Meta(min_length=1, max_length=4096)]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
+MAX_MANIFEST: Final = 4 << 20
+MAX_DEVICE_TREE: Final = 4 << 20
+PLATFORMS: Final = Path(__file__).parent / "platforms"
 
 
-class _Table(Struct, frozen=True, forbid_unknown_fields=True):
-    """A TOML table: unknown keys are errors."""
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything that says how to boot, complete and checked. Paths are resolved."""
+
+    name: str  # of the file, for messages; "command line" without one
+    image_path: str | None
+    arguments: str
+    permissions: str  # "elf" or "kernel"
+    platform: Platform
+    release: Release
+    options: BuildOptions
+    max_instructions: int | None
+    serial_path: str | None
+    data: Mapping[str, Any]  # the merged manifest, as TOML or JSON would write it
+    platform_data: Mapping[str, Any]  # the platform file, likewise
+    source: _Source = field(repr=False, compare=False)
+
+    def error(self, key: str, reason: str) -> InputError:
+        """The `InputError` about a key path (`image.arguments`), with the line if the file sets it."""
+        return self.source.error(key, reason)
 
 
-class RamTable(_Table, frozen=True):
-    """A region of RAM."""
-
-    base: Annotated[Address, Meta(description="First physical address; a multiple of 4 KiB.")]
-    size: Annotated[Size, Meta(description="Bytes; a multiple of 4 KiB.")]
+def platform_names() -> tuple[str, ...]:
+    """The platforms that need no file of the user's."""
+    return tuple(sorted(path.stem for path in PLATFORMS.glob("*.toml")))
 
 
-class DeviceTable(_Table, frozen=True):
-    """A device's registers."""
+def load_manifest(path: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> Manifest:
+    """The manifest at `path` (None: all defaults), with `overrides` by dotted key path over it.
 
-    name: Annotated[Name, Meta(description="Name for people.")]
-    base: Annotated[Address, Meta(description="First physical address; a multiple of 4 KiB.")]
-    size: Annotated[Size, Meta(description="Bytes; a multiple of 4 KiB.")] = 0x1000
-    model: Annotated[str, Meta(description="What behaves there; empty: plain registers.")] = ""
-    irqs: Annotated[list[Irq], Meta(description="Interrupts that it can raise.")] = msgspec.field(
-        default_factory=list
+    `overrides` is what the command line says: `{"kernel.release": "16.0.0", "image.path": "a.elf"}`; paths in
+    it are relative to the working directory. Raises `InputError`.
+    """
+    toml = None if path is None else TomlSource(str(path), read_file(path, MAX_MANIFEST))
+    source = _Source(toml, tuple(overrides or ()), Path(path).parent if path is not None else Path())
+    data = copy.deepcopy(toml.data) if toml is not None else {}
+    for key, value in (overrides or {}).items():
+        _merge(data, key.split("."), value)
+    document = convert(data, ManifestFile, source.error)
+    platform_source = _platform_source(document.platform.name, source)
+    return _manifest(document, data, platform_source.data, source, platform_source.error)
+
+
+def manifest_from_data(
+    data: Mapping[str, Any], platform_data: Mapping[str, Any], device_tree: bytes | None = None
+) -> Manifest:
+    """A manifest again, from the `data` and `platform_data` that a trace kept of one, and its device tree."""
+    source = _Source(None, (), Path())
+    document = convert(data, ManifestFile, source.error)
+    return _manifest(document, data, platform_data, source, source.error, device_tree)
+
+
+class _Source:
+    """Makes errors about key paths: in the file with their line, or on the command line."""
+
+    def __init__(self, toml: TomlSource | None, overridden: Sequence[str], directory: Path) -> None:
+        self.toml: Final = toml
+        self.overridden: Final = overridden
+        self.directory: Final = directory
+        self.name: Final = toml.name if toml is not None else "command line"
+
+    def is_overridden(self, key: str) -> bool:
+        return any(key == o or key.startswith((o + ".", o + "[")) for o in self.overridden)
+
+    def error(self, key: str, reason: str) -> InputError:
+        if self.toml is None or self.is_overridden(key):
+            return InputError("command line", key, reason)
+        return self.toml.error(key, reason)
+
+    def path(self, key: str, value: str | None) -> str | None:
+        """A path from where it counts: the manifest's folder, on the command line the working directory."""
+        if value is None:
+            return None
+        return value if self.is_overridden(key) else str(self.directory / value)
+
+
+def _merge(data: dict[str, Any], key: Sequence[str], value: Any) -> None:
+    head, *rest = key
+    if not rest:
+        data[head] = value
+        return
+    # Something that is not a table stays, for the typed check to refuse.
+    inner = data.setdefault(head, {})
+    if isinstance(inner, dict):
+        _merge(inner, rest, value)
+
+
+def _platform_source(name: str, source: _Source) -> TomlSource:
+    """The platform file that a manifest names."""
+    known = PLATFORMS / f"{name}.toml"
+    if re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        if not known.is_file():
+            names = ", ".join(platform_names())
+            reason = f"unknown platform {name!r}: known are {names}, or the path of a .toml file"
+            raise source.error("platform.name", reason)
+        return TomlSource(known.name, known.read_bytes())
+    if not name.endswith(".toml"):
+        reason = f"{name!r} is neither the name of a platform nor the path of a .toml file"
+        raise source.error("platform.name", reason)
+    path = source.path("platform.name", name)
+    assert path is not None
+    return TomlSource(path, read_file(path, MAX_MANIFEST))
+
+
+def _manifest(
+    document: ManifestFile,
+    data: Mapping[str, Any],
+    platform_data: Mapping[str, Any],
+    source: _Source,
+    platform_error: Fail,
+    device_tree: bytes | None = None,
+) -> Manifest:
+    file = convert(platform_data, PlatformFile, platform_error)
+    try:
+        release = abi.release(document.kernel.release or None)
+    except abi.UnknownRelease as error:
+        raise source.error("kernel.release", str(error)) from error
+    options = BuildOptions(**{f.name: getattr(document.kernel, f.name) for f in fields(BuildOptions)})
+    tree_path = source.path("platform.device_tree", given(document.platform.device_tree))
+    if device_tree is None and tree_path is not None:
+        device_tree = read_file(tree_path, MAX_DEVICE_TREE)
+    platform = _platform(file, document.platform, release, options)
+    platform = replace(platform, device_tree=device_tree, device_tree_name=tree_path or "device tree")
+    overridden = set(data.get("platform") or ()) & set(PlatformTable.__struct_fields__)
+
+    def fail(key: str, reason: str) -> InputError:
+        # The manifest's key if it has one of that name, else the platform file's.
+        if re.split(r"[.\[]", key)[0] in overridden:
+            return source.error(f"platform.{key}", reason)
+        return platform_error(key.replace("kernel_region", "kernel"), reason)
+
+    check(platform, fail)
+    arguments = document.image.arguments
+    if not all(" " <= c <= "~" for c in arguments):
+        raise source.error("image.arguments", "holds a character that is not printable ASCII")
+    return Manifest(
+        name=source.name,
+        image_path=source.path("image.path", given(document.image.path)),
+        arguments=arguments,
+        permissions=document.image.permissions,
+        # Checked in the order written, for the messages; used in the order of addresses.
+        platform=replace(platform, ram=tuple(sorted(platform.ram, key=lambda span: span.base))),
+        release=release,
+        options=options,
+        max_instructions=given(document.limits.max_instructions),
+        serial_path=source.path("input.serial", given(document.input.serial)),
+        data=data,
+        platform_data=platform_data,
+        source=source,
     )
-    kernel_only: Annotated[bool, Meta(description="Kept by the kernel: no device untyped covers it.")] = False
 
 
-class KernelImageTable(_Table, frozen=True):
-    """Extents of one kernel binary."""
-
-    release: Annotated[Name, Meta(description="Kernel release.")]
-    debug: Annotated[bool, Meta(description="Built with debugging and printing.")]
-    size: Annotated[Size, Meta(description="Bytes of the whole image in memory.")]
-    boot_size: Annotated[Size, Meta(description="Bytes of its first part, given back after boot.")]
-
-
-class KernelPlaceTable(_Table, frozen=True):
-    """Where kernels lie on a platform."""
-
-    base: Annotated[Address, Meta(description="Physical address of the image.")]
-    virtual_base: Annotated[Address, Meta(description="Its virtual address; user space ends there.")]
-    images: Annotated[list[KernelImageTable], Meta(min_length=1, description="Extents by release and build.")]
-
-
-class PlatformFile(_Table, frozen=True, kw_only=True):
-    """A platform: one file of `loader/platforms`, or a path given as `platform.name`."""
-
-    name: Annotated[Name, Meta(description="What `-p` and the manifest call it.")]
-    description: Annotated[str, Meta(description="One line for people.")] = ""
-    cpu: Annotated[str, Meta(description="Processor, as GCC's -mcpu names it.")] = "cortex-a15"
-    ram: Annotated[list[RamTable], Meta(description="RAM regions.")]
-    kernel: Annotated[KernelPlaceTable, Meta(description="Where kernels lie.")]
-    devices: Annotated[list[DeviceTable], Meta(description="Devices.")] = msgspec.field(default_factory=list)
-    max_irq: Annotated[Irq, Meta(description="Highest interrupt number.")]
-    timer_irq: Annotated[Irq, Meta(description="Interrupt of the kernel's own timer.")]
-    clock_hz: Annotated[Hertz, Meta(description="Instructions retired in a virtual second.")]
-
-
-class ImageTable(_Table, frozen=True):
-    """The root task."""
-
-    path: Annotated[
-        FilePath | UnsetType, Meta(description="The root task's ELF file, relative to the manifest.")
-    ] = UNSET
-    arguments: Annotated[
-        str,
-        Meta(
-            description="Passed to the root task as /chosen/bootargs of the device tree in its extra boot "
-            "information.",
-            max_length=65536,
-        ),
-    ] = ""
-    permissions: Annotated[
-        Literal["elf", "kernel"],
-        Meta(
-            description="Rights that the root task's own pages are mapped with: those of the ELF segments, or "
-            "read, write and execute everywhere, as the real kernel maps them."
-        ),
-    ] = "elf"
-
-
-class KernelRegionTable(_Table, frozen=True):
-    """Overrides where the kernel lies."""
-
-    base: Annotated[Address | UnsetType, Meta(description="Physical address; a multiple of 16 MiB.")] = UNSET
-    virtual_base: Annotated[
-        Address | UnsetType, Meta(description="Virtual address, where user space ends; a multiple of 16 MiB.")
-    ] = UNSET
-    size: Annotated[Size | UnsetType, Meta(description="Bytes of the image; a multiple of 4 KiB.")] = UNSET
-    boot_size: Annotated[
-        Size | UnsetType, Meta(description="Bytes of its first part, which becomes an untyped.")
-    ] = UNSET
-
-
-class PlatformTable(_Table, frozen=True):
-    """The board, and what differs from its platform file."""
-
-    name: Annotated[Name, Meta(description="A known platform, or the path of a platform file (.toml).")] = (
-        DEFAULT_PLATFORM
+def _platform(file: PlatformFile, table: PlatformTable, release: Release, options: BuildOptions) -> Platform:
+    """The platform file with what the manifest replaces."""
+    ram: list[RamTable] | None = given(table.ram)
+    devices: list[DeviceTable] | None = given(table.devices)
+    return Platform(
+        name=file.name,
+        description=file.description,
+        cpu=file.cpu,
+        ram=tuple(Span(r.base, r.size) for r in _or(ram, file.ram)),
+        kernel=_kernel_region(file.kernel, table.kernel_region, release, options),
+        devices=tuple(_device(d) for d in _or(devices, file.devices)),
+        max_irq=_or(given(table.max_irq), file.max_irq),
+        timer_irq=_or(given(table.timer_irq), file.timer_irq),
+        clock_hz=_or(given(table.clock_hz), file.clock_hz),
+        device_tree=None,
     )
-    device_tree: Annotated[
-        FilePath | UnsetType, Meta(description="Device tree (.dtb) for the root task; relative to the manifest.")
-    ] = UNSET
-    ram: Annotated[list[RamTable] | UnsetType, Meta(description="Replaces the platform's RAM regions.")] = UNSET
-    kernel_region: Annotated[KernelRegionTable, Meta(description="Overrides where the kernel lies.")] = (
-        KernelRegionTable()
-    )
-    devices: Annotated[list[DeviceTable] | UnsetType, Meta(description="Replaces the platform's devices.")] = UNSET
-    max_irq: Annotated[Irq | UnsetType, Meta(description="Highest interrupt number.")] = UNSET
-    timer_irq: Annotated[Irq | UnsetType, Meta(description="Interrupt of the kernel's own timer.")] = UNSET
-    clock_hz: Annotated[Hertz | UnsetType, Meta(description="Instructions retired in a virtual second.")] = UNSET
-
-
-_OPTION_KEYS: Final[dict[str, tuple[Any, str]]] = {
-    "printing": (bool, "CONFIG_PRINTING: seL4_DebugPutChar exists."),
-    "debug": (bool, "CONFIG_DEBUG_BUILD: seL4_DebugHalt, seL4_DebugCapIdentify and so on exist."),
-    "fpu": (bool, "CONFIG_HAVE_FPU: threads have floating-point registers, and TCBs are larger."),
-    "set_tls_base_self": (bool, "CONFIG_SET_TLS_BASE_SELF: seL4_SetTLSBase exists."),
-    "tls_register": (
-        Literal["tpidrurw", "tpidruro"],
-        "CONFIG_ARM_TLS_REG_TPIDRU or CONFIG_ARM_TLS_REG_TPIDRURO: the register that holds the TLS base.",
-    ),
-    "root_cnode_bits": (
-        Annotated[int, Meta(ge=8, le=27)],
-        "CONFIG_ROOT_CNODE_SIZE_BITS: the initial CNode has 2^n slots.",
-    ),
-    "max_untypeds": (
-        Annotated[int, Meta(ge=1, le=501)],
-        "CONFIG_MAX_NUM_BOOTINFO_UNTYPED_CAPS: longest untyped list.",
-    ),
-    "num_domains": (Annotated[int, Meta(ge=1, le=256)], "CONFIG_NUM_DOMAINS."),
-    "num_priorities": (Annotated[int, Meta(ge=1, le=256)], "CONFIG_NUM_PRIORITIES."),
-    "time_slice_ticks": (Annotated[int, Meta(ge=1, le=1 << 20)], "CONFIG_TIME_SLICE: ticks in a time slice."),
-    "timer_tick_ms": (Annotated[int, Meta(ge=1, le=1000)], "CONFIG_TIMER_TICK_MS: milliseconds in a tick."),
-    "retype_fan_out_limit": (
-        Annotated[int, Meta(ge=1, le=1 << 20)],
-        "CONFIG_RETYPE_FAN_OUT_LIMIT: most objects that one Retype makes.",
-    ),
-    "max_work_units": (
-        Annotated[int, Meta(ge=1, le=1 << 20)],
-        "CONFIG_MAX_NUM_WORK_UNITS_PER_PREEMPTION: work between two preemption points.",
-    ),
-    "reset_chunk_bits": (
-        Annotated[int, Meta(ge=4, le=29)],
-        "CONFIG_RESET_CHUNK_BITS: log2 of the bytes that are cleared between preemption points.",
-    ),
-}
-"""Type and meaning of each field of BuildOptions, which has the defaults."""
-
-
-def _kernel_table() -> Any:
-    release = ("release", Annotated[Name, Meta(description="Which kernel; `retrap kernels` lists them.")], "")
-    options = [
-        (f.name, Annotated[_OPTION_KEYS[f.name][0], Meta(description=_OPTION_KEYS[f.name][1])], f.default)
-        for f in fields(BuildOptions)
-    ]
-    return msgspec.defstruct(
-        "KernelTable",
-        [release, *options],
-        bases=(_Table,),
-        namespace={"__doc__": "The kernel and its build options."},
-    )
-
-
-KernelTable: Any = _kernel_table()
-
-
-class LimitsTable(_Table, frozen=True):
-    """When to stop."""
-
-    max_instructions: Annotated[
-        Count | UnsetType, Meta(description="Stop after so many retired user instructions.")
-    ] = UNSET
-
-
-class InputTable(_Table, frozen=True):
-    """What the outside world sends."""
-
-    serial: Annotated[
-        FilePath | UnsetType,
-        Meta(description="File whose bytes the first UART receives; relative to the manifest."),
-    ] = UNSET
-
-
-class ManifestFile(_Table, frozen=True):
-    """A boot manifest of retrap."""
-
-    image: Annotated[ImageTable, Meta(description="The root task.")] = ImageTable()
-    platform: Annotated[PlatformTable, Meta(description="The board.")] = PlatformTable()
-    kernel: Annotated[KernelTable, Meta(description="The kernel and its build options.")] = KernelTable()
-    limits: Annotated[LimitsTable, Meta(description="When to stop.")] = LimitsTable()
-    input: Annotated[InputTable, Meta(description="What the outside world sends.")] = InputTable()
-
-
-_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-
-
-def manifest_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of a manifest."""
-    schema = msgspec.json.schema(ManifestFile)
-    return {"$schema": _DIALECT, "title": "retrap boot manifest", **schema}
-
-
-def platform_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of a platform file."""
-    schema = msgspec.json.schema(PlatformFile)
-    return {"$schema": _DIALECT, "title": "retrap platform", **schema}
 
 
 T = TypeVar("T")
-Fail = Callable[[str, str], InputError]
-"""Makes the error about a key path and a reason."""
-
-_AT: Final = re.compile(r"^(?P<reason>.*?) - at `\$\.?(?P<key>.*)`$", re.S)
-_UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.S)
-_MISSING: Final = re.compile(r"^Object missing required field `(?P<name>.*)`$", re.S)
 
 
-def convert(data: Mapping[str, Any], kind: type[T], error: Fail) -> T:
-    """`data` as a typed structure, or the error about the first key that does not fit."""
-    try:
-        return msgspec.convert(data, kind)
-    except msgspec.ValidationError as problem:
-        match = _AT.match(str(problem))
-        reason, key = (match["reason"], match["key"]) if match else (str(problem), "")
-        if unknown := _UNKNOWN.match(reason):
-            key = f"{key}.{unknown['name']}" if key else unknown["name"]
-            reason = "unknown key"
-        elif missing := _MISSING.match(reason):
-            reason = f"needs the key `{missing['name']}`"
-        raise error(key, _readable(reason)) from problem
-    except (RecursionError, OverflowError) as problem:
-        raise error("", f"is not a {kind.__doc__ or 'manifest'}: {problem}") from problem
+def _or(override: T | None, default: T) -> T:
+    return default if override is None else override
 
 
-def _readable(reason: str) -> str:
-    """msgspec's wording, in TOML's words."""
-    for theirs, ours in (
-        ("`object`", "a table"),
-        ("`array`", "an array"),
-        ("`int`", "an integer"),
-        ("`bool`", "true or false"),
-        ("`str`", "a string"),
-        ("`float`", "a number with a fraction"),
-        ("`null`", "nothing"),
-    ):
-        reason = reason.replace(theirs, ours)
-    return reason[:1].lower() + reason[1:]
+def _device(table: DeviceTable) -> Device:
+    return Device(table.name, Span(table.base, table.size), tuple(table.irqs), table.model, table.kernel_only)
 
 
-def given(value: T | UnsetType) -> T | None:
-    """The value of an optional key; None where the file does not set it."""
-    return None if isinstance(value, UnsetType) else value
+def _kernel_region(
+    place: KernelPlaceTable, override: KernelRegionTable, release: Release, options: BuildOptions
+) -> KernelRegion:
+    """Where the kernel lies: the platform's extents for the build nearest to that asked for, overridden."""
+    debug = options.debug or options.printing
+    image = max(place.images, key=lambda i: (i.debug == debug, i.release == release.name, i.release))
+    return KernelRegion(
+        base=_or(given(override.base), place.base),
+        virtual_base=_or(given(override.virtual_base), place.virtual_base),
+        size=_or(given(override.size), image.size),
+        boot_size=_or(given(override.boot_size), image.boot_size),
+    )

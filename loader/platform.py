@@ -1,7 +1,7 @@
 """A board as the kernel sees it: RAM, the kernel's own region and devices, interrupts, clock. Checked data.
 
 The values come from a platform file (`platforms/*.toml`) with what a manifest overrides;
-`retrap.loader.settings` reads both. What the checks refuse would make the real kernel fail to build or boot.
+`retrap.loader.manifest` reads both. What the checks refuse would make the real kernel fail to build or boot.
 """
 
 from __future__ import annotations

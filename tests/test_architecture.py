@@ -18,7 +18,7 @@ IMPORTERS = {
     "llvmlite": {"machine/llvm/"},
     "lief": {"loader/image.py"},
     "fdt": {"loader/device_tree.py"},
-    "msgspec": {"loader/manifest.py"},
+    "msgspec": {"loader/tables.py"},
     "construct": {"loader/layouts.py", "traces/schema.py"},
     "zstandard": {"traces/compression.py"},
     "typer": {"tools/cli.py"},
