@@ -268,6 +268,14 @@ SEL4_INLINE void seL4_SetCapReceivePath(seL4_CPtr cnode, seL4_CPtr index, seL4_W
 """
 
 TRAPS: Final = """\
+/* To restart a system call the kernel goes back four bytes from the next instruction, as is right in ARM state.
+   Thumb's SVC has two bytes, so what stands before it is executed again: it must be harmless. */
+#ifdef __thumb__
+#define SEL4_SVC "nop\\n\\tsvc #0"
+#else
+#define SEL4_SVC "svc #0"
+#endif
+
 /* The registers that a system call can read or write: R0, R1 and the message registers R2 to R5. */
 typedef struct seL4_TrapFrame {
     seL4_Word r0, r1, mr0, mr1, mr2, mr3;
@@ -282,7 +290,7 @@ SEL4_ALWAYS_INLINE void seL4_Trap(seL4_Word number, seL4_TrapFrame *frame)
     register seL4_Word r4 __asm__("r4") = frame->mr2;
     register seL4_Word r5 __asm__("r5") = frame->mr3;
     register seL4_Word r7 __asm__("r7") = number;
-    __asm__ volatile("svc #0"
+    __asm__ volatile(SEL4_SVC
                      : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3), "+r"(r4), "+r"(r5)
                      : "r"(r7)
                      : "memory");
@@ -299,7 +307,7 @@ SEL4_INLINE seL4_Word seL4_Trap1(seL4_Word number, seL4_Word argument)
 {
     register seL4_Word r0 __asm__("r0") = argument;
     register seL4_Word r7 __asm__("r7") = number;
-    __asm__ volatile("svc #0" : "+r"(r0) : "r"(r7) : "memory");
+    __asm__ volatile(SEL4_SVC : "+r"(r0) : "r"(r7) : "memory");
     return r0;
 }
 
@@ -385,7 +393,7 @@ SEL4_INLINE seL4_MessageInfo_t seL4_ReplyRecv(seL4_CPtr src, seL4_MessageInfo_t 
 SEL4_INLINE void seL4_Yield(void)
 {
     register seL4_Word r7 __asm__("r7") = seL4_SysYield;
-    __asm__ volatile("svc #0" : : "r"(r7) : "memory");
+    __asm__ volatile(SEL4_SVC : : "r"(r7) : "memory");
 }
 
 /* Signal a notification: a send of an empty message. */
@@ -394,7 +402,7 @@ SEL4_INLINE void seL4_Signal(seL4_CPtr dest)
     register seL4_Word r0 __asm__("r0") = dest;
     register seL4_Word r1 __asm__("r1") = 0;
     register seL4_Word r7 __asm__("r7") = seL4_SysSend;
-    __asm__ volatile("svc #0" : "+r"(r0), "+r"(r1) : "r"(r7) : "memory");
+    __asm__ volatile(SEL4_SVC : "+r"(r0), "+r"(r1) : "r"(r7) : "memory");
 }
 """
 
