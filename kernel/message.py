@@ -38,8 +38,8 @@ class Message:
 class Invocation:
     """What decode returns: everything resolved, nothing done. Immutable; one final subclass per operation.
 
-    `perform` does it. It cannot refuse; it may raise `Preempted`, and is then decoded and performed again
-    from the start. It returns the words of a reply (sent to a caller that used Call, and only then), or None for
+    `perform` does it. It cannot refuse; it may raise `Preempted`, and is decoded and performed again then.
+    It returns the words of a reply (sent to a caller that used Call, and only then), or None for
     the empty reply.
     """
 

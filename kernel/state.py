@@ -14,6 +14,7 @@ from retrap.kernel.message import Invocation, Message
 from retrap.kernel.slots import Slot
 from retrap.kernel.structures import KernelObject, Tcb, ThreadState
 from retrap.machine.context import ContextArena
+from retrap.machine.context import Slot as ContextSlot
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import AddressSpace
 
@@ -33,9 +34,13 @@ Creator = Callable[["KernelState", int, int, bool], Cap]
 it in `state.objects` (frames and untypeds have no object) and returns the first capability to it."""
 
 
-CHOOSE: Final = 1
+# What `schedule` has to do at the end of this kernel entry (`KernelState.action`).
 RESUME: Final = 0
+CHOOSE: Final = 1
 SWITCH: Final = 2
+
+ANY_SIZE: Final = -1  # the user chooses the size (Untyped)
+SLOT_SIZED: Final = -2  # the user chooses the number of slots (CapTable)
 
 
 @final
@@ -54,17 +59,27 @@ class KernelState:
         # Dispatch, by capability tag.
         self.decoders: Final[list[Decoder | None]] = [None] * TAGS  # kinds that do not look at the label
         self.methods: Final[list[dict[int, Decoder] | None]] = [None] * TAGS  # kinds that do: by label number
-        self.finalisers: Final[list[Finaliser]] = []
+        self.finalisers: Final[list[Finaliser | None]] = [None] * TAGS
         self.cleanups: Final[list[Cleanup | None]] = [None] * TAGS
         # By object type number as Untyped_Retype counts them.
         self.creators: Final[list[Creator]] = []
+        self.object_bits: Final[list[int]] = []  # log2 of the size in bytes, or ANY_SIZE, or SLOT_SIZED
+        self.device_types: Final[list[bool]] = []  # whether device memory can become one
+        self.min_untyped_bits: Final = plan.release.constants["seL4_MinUntypedBits"]
+        self.max_untyped_bits: Final = plan.release.constants["seL4_MaxUntypedBits"]
 
         # Objects and threads.
         self.objects: Final[dict[int, KernelObject]] = {}
         self.threads: Final[list[Tcb]] = []  # every thread that ever was, by number
+        self.retired: Final[list[Tcb]] = []  # deleted in this entry: their contexts are given back in the next
         self.idle: Final = Tcb(0, IDLE, arena.allocate())
         self.idle.state = ThreadState.IDLE
+        self.user_mode: Final = 0x50 if plan.options.debug else 0x150  # CPSR: user mode, F (and A) masked
         self.current: Tcb = self.idle
+
+        self.tls_register: Final = (
+            ContextSlot.TPIDRURO if plan.options.tls_register == "tpidruro" else ContextSlot.TPIDRURW
+        )
 
         # Address spaces: what the current thread sees; `no_space` is empty (invalid or no VSpace root).
         self.no_space: Final = AddressSpace(memory)

@@ -7,12 +7,14 @@ its memory. What an object can do is in `retrap.kernel.objects` and in the files
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from retrap.kernel.caps import Cap, Tag
-from retrap.kernel.failures import LookupFailure
 from retrap.kernel.slots import Slot
 from retrap.machine.context import Context
+
+if TYPE_CHECKING:
+    from retrap.kernel.state import KernelState
 
 
 class KernelObject:
@@ -29,11 +31,12 @@ class KernelObject:
 class CNode(KernelObject):
     """2^radix slots. `Slot`s are made when they are first looked at, so a large CNode costs nothing."""
 
-    __slots__ = ("radix", "slots")
+    __slots__ = ("occupied", "radix", "slots")
 
     def __init__(self, address: int, radix: int) -> None:
         super().__init__(Tag.CNODE, address)
         self.radix: Final = radix
+        self.occupied: list[int] | None = None  # while it is deleted: indices that may not be empty, ascending
         self.slots: Final[dict[int, Slot]] = {}
 
     def slot(self, index: int) -> Slot:
@@ -80,6 +83,14 @@ class Fault:
     def __init__(self, name: str) -> None:
         self.name: Final = name
 
+    def words(self, state: KernelState, thread: Tcb) -> list[int]:
+        """The message that the handler gets."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """For people."""
+        raise NotImplementedError
+
 
 @final
 class Tcb(KernelObject):
@@ -87,8 +98,8 @@ class Tcb(KernelObject):
 
     __slots__ = (
         "block_badge", "block_can_grant", "block_can_grant_reply", "block_is_call", "blocked_on",
-        "bound_notification", "buffer_address", "buffer_cap", "buffer_words", "context", "domain", "fault",
-        "fault_handler", "flags", "live", "lookup_failure", "max_priority", "name", "number", "priority",
+        "bound_notification", "buffer_address", "buffer_cap", "buffer_physical", "buffer_words", "context",
+        "domain", "fault", "fault_handler", "flags", "live", "max_priority", "name", "number", "priority",
         "queue_next", "queue_prev", "queued", "ready_next", "ready_prev", "slots", "state", "time_slice",
     )  # fmt: skip
 
@@ -120,13 +131,13 @@ class Tcb(KernelObject):
         # Fault handling.
         self.fault_handler = 0  # capability pointer in its own CSpace
         self.fault: Fault | None = None
-        self.lookup_failure: LookupFailure | None = None
         self.bound_notification: Notification | None = None
         self.flags = 0
         # The IPC buffer: virtual address; and, cached for one buffer capability, its 128 words.
         self.buffer_address = 0
         self.buffer_cap: Cap | None = None
         self.buffer_words: memoryview | None = None
+        self.buffer_physical = 0
 
 
 class Queue(KernelObject):
@@ -165,9 +176,10 @@ NTFN_ACTIVE: Final = 2
 class Notification(Queue):
     """`state`: NTFN_IDLE, NTFN_WAITING (threads wait), NTFN_ACTIVE (`word` holds the badges signalled)."""
 
-    __slots__ = ("bound_tcb", "word")
+    __slots__ = ("bound_tcb", "data", "word")
 
     def __init__(self, address: int) -> None:
         super().__init__(Tag.NOTIFICATION, address)
         self.word = 0
+        self.data = 0  # what the signals said besides, where notifications carry data (the oldest releases)
         self.bound_tcb: Tcb | None = None

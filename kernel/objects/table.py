@@ -8,7 +8,8 @@ How an object's file plugs in (types in `retrap.kernel.state`):
   Kinds that ignore the label (endpoint, notification, reply) export one `decode`.
 * `finalise(state, cap, final) -> Cap` for kinds with something to undo; the others just vanish.
 * `after_delete(state, cap)` for what happens once the last capability's slot is empty.
-* `create…(state, address, size_bits, device) -> Cap` for object types that Untyped_Retype makes.
+* `create…(state, address, size_bits, device) -> Cap` for object types that Untyped_Retype makes, in
+  `CREATORS: dict[str, Creator]` by the canonical name of the type.
 * Rights masking, badges and guards, copying, and region comparison are methods of the capability classes.
 
 Decode functions use `message.words[i]`, `message.caps[i]` (slots), `message.require(words, caps)`,
@@ -16,3 +17,110 @@ Decode functions use `message.words[i]`, `message.caps[i]` (slots), `message.req
 subclass of `Invocation`, whose `perform(state)` may write: `derivation.insert`, `state.objects`,
 `state.memory`, …
 """
+
+from __future__ import annotations
+
+from typing import Final
+
+from retrap.kernel.caps import Cap, Tag
+from retrap.kernel.failures import invalid_capability
+from retrap.kernel.message import Invocation, Message
+from retrap.kernel.objects import (
+    asid,
+    cnode,
+    domain,
+    endpoint,
+    frame,
+    irq,
+    notification,
+    page_directory,
+    page_table,
+    reply,
+    tcb,
+    untyped,
+)
+from retrap.kernel.slots import Slot
+from retrap.kernel.state import (
+    ANY_SIZE,
+    SLOT_SIZED,
+    Cleanup,
+    Creator,
+    Decoder,
+    Finaliser,
+    KernelState,
+)
+
+
+def _decode_nothing(state: KernelState, slot: Slot, cap: Cap, message: Message) -> Invocation:
+    raise invalid_capability(0, "there is no capability to invoke, or it is being deleted")
+
+
+_METHODS: Final[dict[int, dict[str, Decoder]]] = {
+    Tag.UNTYPED: untyped.METHODS,
+    Tag.CNODE: cnode.METHODS,
+    Tag.THREAD: tcb.METHODS,
+    Tag.IRQ_CONTROL: irq.CONTROL_METHODS,
+    Tag.IRQ_HANDLER: irq.HANDLER_METHODS,
+    Tag.DOMAIN: domain.METHODS,
+    Tag.FRAME: frame.METHODS,
+    Tag.PAGE_TABLE: page_table.METHODS,
+    Tag.PAGE_DIRECTORY: page_directory.METHODS,
+    Tag.ASID_CONTROL: asid.CONTROL_METHODS,
+    Tag.ASID_POOL: asid.POOL_METHODS,
+}
+
+_DECODERS: Final[dict[int, Decoder]] = {
+    Tag.NULL: _decode_nothing,
+    Tag.ZOMBIE: _decode_nothing,
+    Tag.ENDPOINT: endpoint.decode,
+    Tag.NOTIFICATION: notification.decode,
+    Tag.REPLY: reply.decode,
+    Tag.SGI_SIGNAL: irq.decode_sgi,
+}
+
+_FINALISERS: Final[dict[int, Finaliser]] = {
+    Tag.ENDPOINT: endpoint.finalise,
+    Tag.NOTIFICATION: notification.finalise,
+    Tag.CNODE: cnode.finalise,
+    Tag.ZOMBIE: cnode.finalise_zombie,
+    Tag.THREAD: tcb.finalise,
+    Tag.IRQ_HANDLER: irq.finalise_handler,
+    Tag.FRAME: frame.finalise,
+    Tag.PAGE_TABLE: page_table.finalise,
+    Tag.PAGE_DIRECTORY: page_directory.finalise,
+    Tag.ASID_POOL: asid.finalise_pool,
+}
+
+_CLEANUPS: Final[dict[int, Cleanup]] = {Tag.IRQ_HANDLER: irq.after_delete_handler}
+
+_CREATORS: Final[dict[str, Creator]] = {
+    **untyped.CREATORS,
+    **tcb.CREATORS,
+    **endpoint.CREATORS,
+    **notification.CREATORS,
+    **cnode.CREATORS,
+    **frame.CREATORS,
+    **page_table.CREATORS,
+    **page_directory.CREATORS,
+}
+
+_CHOSEN_SIZES: Final = {"Untyped": ANY_SIZE, "CapTable": SLOT_SIZED}
+
+
+def install(state: KernelState) -> None:
+    """Fill the state's dispatch tables from the release: names become this release's numbers, once."""
+    labels = state.release.label_numbers()
+    for tag, methods in _METHODS.items():
+        state.methods[tag] = {labels[name]: decoder for name, decoder in methods.items() if name in labels}
+    for tag, decoder in _DECODERS.items():
+        state.decoders[tag] = decoder
+    for tag, finaliser in _FINALISERS.items():
+        state.finalisers[tag] = finaliser
+    for tag, cleanup in _CLEANUPS.items():
+        state.cleanups[tag] = cleanup
+    options = state.options
+    for kind in state.release.object_types:
+        state.creators.append(_CREATORS[kind.name])
+        bits = kind.bits(fpu=options.fpu, debug=options.debug)
+        state.object_bits.append(_CHOSEN_SIZES[kind.name] if bits is None else bits)
+        state.device_types.append(kind.name == "Untyped" or kind.name in frame.CREATORS)

@@ -1,0 +1,145 @@
+"""System calls of debug and printing builds, and SetTLSBase: they answer at once and never reschedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from retrap.kernel.caps import FrameCap, Tag, ThreadCap
+from retrap.kernel.effects import Outcome
+from retrap.kernel.failures import KernelDied, LookupFailed
+from retrap.kernel.lookup import lookup_slot
+from retrap.kernel.objects.tcb import NAME_LENGTH, thread_of
+from retrap.kernel.registers import R0, RESTART_PC, receive_buffer, write_register
+from retrap.kernel.state import KernelState
+from retrap.kernel.structures import Tcb
+from retrap.kernel.wire import BUFFER_MESSAGE, MAX_LENGTH
+
+_RAW_KINDS: Final = {
+    Tag.NULL: "null",
+    Tag.UNTYPED: "untyped",
+    Tag.ENDPOINT: "endpoint",
+    Tag.NOTIFICATION: "notification",
+    Tag.REPLY: "reply",
+    Tag.CNODE: "cnode",
+    Tag.THREAD: "thread",
+    Tag.IRQ_CONTROL: "irq-control",
+    Tag.IRQ_HANDLER: "irq-handler",
+    Tag.ZOMBIE: "zombie",
+    Tag.DOMAIN: "domain",
+    Tag.FRAME: "frame",
+    Tag.PAGE_TABLE: "page-table",
+    Tag.PAGE_DIRECTORY: "page-directory",
+    Tag.ASID_CONTROL: "asid-control",
+    Tag.ASID_POOL: "asid-pool",
+    Tag.SGI_SIGNAL: "sgi-signal",
+}
+
+_STATES: Final = (
+    "inactive", "running", "restart", "blocked on recv", "blocked on send", "blocked on reply",
+    "blocked on ntfn", "idle",
+)  # fmt: skip
+
+_TCB_OFFSET: Final = 0x200  # the kernel's pointer to a TCB points behind its slots
+
+
+def put_char(state: KernelState) -> bool:
+    """DebugPutChar: one byte to the console."""
+    state.effects.console.append(state.current.context.words[R0] & 0xFF)
+    return False
+
+
+def _print(state: KernelState, text: str) -> None:
+    state.effects.console += text.encode("utf-8", "replace")
+
+
+def _row(thread: Tcb) -> str:
+    where = f"{thread.context.words[RESTART_PC]:#x}"
+    return f"{thread.name:>40}\t{_STATES[thread.state]:>15}\t{where}\t{thread.priority:>20}\t0\n"
+
+
+def dump_scheduler(state: KernelState) -> bool:
+    """DebugDumpScheduler: a table of all threads, the newest first; printing it takes a debug build."""
+    if not state.options.debug:
+        return False
+    columns = f"{'Name':<40}\t{'State':<15}\t{'IP':<20}\t Prio \t Core\n"
+    _print(state, f"Dumping all tcbs!\n{columns}{'-' * 86}\n")
+    for thread in reversed(state.threads):
+        if thread.live:
+            _print(state, _row(thread))
+    return False
+
+
+def halt(state: KernelState) -> bool:
+    """DebugHalt: the machine stops."""
+    state.halted = True
+    state.effects.outcome = Outcome.HALTED
+    return False
+
+
+def snapshot(state: KernelState) -> bool:
+    """DebugSnapshot: says who asked. (The dump of all objects that the kernel prints then is not modelled.)"""
+    thread = state.current
+    pointer = thread.address + _TCB_OFFSET - state.plan.ram[0][0] + state.plan.kernel_base
+    _print(state, f'Debug snapshot syscall from user thread {pointer & 0xFFFF_FFFF:#x} "{thread.name}"\n')
+    return False
+
+
+def cap_identify(state: KernelState) -> bool:
+    """DebugCapIdentify: the kernel's own number of the capability's kind, 0 if there is none."""
+    thread = state.current
+    cptr = thread.context.words[R0]
+    state.effects.cptr = cptr
+    kind = "null"
+    try:
+        cap = lookup_slot(state, thread, cptr).cap
+        kind = _RAW_KINDS[cap.tag]
+        if isinstance(cap, FrameCap) and cap.size_bits == 12:
+            kind = "small-frame"
+    except LookupFailed as failed:
+        state.effects.reason = failed.failure.sentence()
+    write_register(state, thread, R0, state.release.cap_types[kind])
+    return False
+
+
+def name_thread(state: KernelState) -> bool:
+    """DebugNameThread: the name is in the IPC buffer, ended by a zero byte. The kernel halts on misuse."""
+    thread = state.current
+    cptr = thread.context.words[R0]
+    state.effects.cptr = cptr
+    try:
+        cap = lookup_slot(state, thread, cptr).cap
+    except LookupFailed as failed:
+        raise KernelDied(f"DebugNameThread: {failed.failure.sentence()}") from None
+    if not isinstance(cap, ThreadCap):
+        raise KernelDied("DebugNameThread: not a thread capability")
+    buffer = receive_buffer(state, thread)
+    if buffer is None:
+        raise KernelDied("DebugNameThread: the caller has no IPC buffer")
+    text = bytes(buffer[BUFFER_MESSAGE : BUFFER_MESSAGE + MAX_LENGTH])
+    length = text.find(0)
+    if length < 0:
+        raise KernelDied("DebugNameThread: the name is too long")
+    used = length // 4 + 1
+    words = buffer[BUFFER_MESSAGE : BUFFER_MESSAGE + used].tolist()
+    state.effects.reads.append((thread.number, BUFFER_MESSAGE, words))
+    thread_of(state, cap).name = text[: min(length, NAME_LENGTH)].decode("utf-8", "replace")
+    return False
+
+
+def set_tls_base(state: KernelState) -> bool:
+    """SetTLSBase: the caller's own TLS register."""
+    thread = state.current
+    write_register(state, thread, state.tls_register, thread.context.words[R0])
+    return False
+
+
+HANDLERS: Final[dict[str, Callable[[KernelState], bool]]] = {
+    "DebugPutChar": put_char,
+    "DebugDumpScheduler": dump_scheduler,
+    "DebugHalt": halt,
+    "DebugCapIdentify": cap_identify,
+    "DebugSnapshot": snapshot,
+    "DebugNameThread": name_thread,
+    "SetTLSBase": set_tls_base,
+}

@@ -1,0 +1,201 @@
+"""The kernel as the rest of the program sees it: boot it, hand it traps, read what it did."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Final, final
+
+from retrap.kernel.boot import BootPlan
+from retrap.kernel.digest import digest
+from retrap.kernel.effects import Effects, Outcome
+from retrap.kernel.failures import KernelDied
+from retrap.kernel.fault_handling import handle_fault
+from retrap.kernel.faults import UnknownSyscall, UserException, VmFault
+from retrap.kernel.invariants import check
+from retrap.kernel.objects.irq import deliver, next_pending
+from retrap.kernel.registers import PC, R7, RESTART_PC, THUMB, send_buffer
+from retrap.kernel.scheduler import activate, schedule, timer_tick
+from retrap.kernel.startup import boot
+from retrap.kernel.state import KernelState
+from retrap.kernel.structures import Tcb, ThreadState
+from retrap.kernel.syscalls import handlers
+from retrap.machine.context import Context, ContextArena
+from retrap.machine.memory import PhysicalMemory
+from retrap.machine.space import AddressSpace
+from retrap.machine.traps import Trap, TrapKind
+
+_BLOCKED: Final = frozenset(
+    (
+        ThreadState.BLOCKED_ON_SEND,
+        ThreadState.BLOCKED_ON_RECEIVE,
+        ThreadState.BLOCKED_ON_REPLY,
+        ThreadState.BLOCKED_ON_NOTIFICATION,
+    )
+)
+
+
+@final
+class Kernel:
+    """One booted kernel. `state` is for the kernel's own files and for tests."""
+
+    def __init__(self, plan: BootPlan, memory: PhysicalMemory, arena: ContextArena) -> None:
+        """Instantiate the plan: objects, capabilities, mappings, loaded bytes, the initial thread."""
+        self.state: Final[KernelState] = boot(plan, memory, arena)
+        self.effects: Final[Effects] = self.state.effects
+        self._handlers: Final = handlers(self.state)
+
+    @property
+    def current(self) -> Tcb:
+        """The thread that runs, or the idle thread (`number` IDLE)."""
+        return self.state.current
+
+    @property
+    def context(self) -> Context:
+        """The registers of the thread that runs."""
+        return self.state.current.context
+
+    @property
+    def space(self) -> AddressSpace:
+        """The address space that the processor uses."""
+        return self.state.space
+
+    @property
+    def threads(self) -> list[Tcb]:
+        """Every thread that ever was, by number."""
+        return self.state.threads
+
+    @property
+    def halted(self) -> bool:
+        """Whether the machine has stopped: by DebugHalt, or because the kernel died (`crashed`)."""
+        return self.state.halted
+
+    @property
+    def crashed(self) -> str:
+        """Why the modelled kernel died, or the empty string."""
+        return self.state.crashed
+
+    @property
+    def died(self) -> list[tuple[int, str]]:
+        """Threads that stopped with a fault that nobody handles: (number, description), oldest first."""
+        return self.state.died
+
+    @property
+    def interrupt_pending(self) -> bool:
+        """Whether a device's interrupt waits to be taken."""
+        return self.state.interrupt_pending()
+
+    def waits_for_time(self) -> bool:
+        """Whether a timer tick can make an idle system run again: threads of another domain are ready."""
+        return any(self.state.ready_bitmaps) or self.state.interrupt_pending()
+
+    def raise_irq(self, irq: int) -> None:
+        """A device's interrupt line became active: taken at the next kernel entry, if it is not masked."""
+        if 0 <= irq <= self.state.plan.max_irq:
+            self.state.pending_irqs |= 1 << irq
+
+    def enter(self, trap: Trap, time: int) -> None:
+        """Handle the trap that the running thread took at `time` (retired instructions).
+
+        Afterwards `effects` says what was read, decided and written, and `current` runs next.
+        """
+        state = self.state
+        if state.retired:
+            self._give_back_contexts()
+        thread = state.current
+        effects = state.effects
+        effects.begin(time, thread.number, trap)
+        words = thread.context.words
+        kind = trap.kind
+        try:
+            if kind is TrapKind.SVC:
+                # The kernel takes the system call to be four bytes before where it returns to, which in Thumb
+                # state is the instruction before it.
+                pc = words[PC]
+                following = pc + (2 if words[THUMB] else 4) & 0xFFFF_FFFF
+                words[PC] = following
+                words[RESTART_PC] = following - 4 & 0xFFFF_FFFF
+                number = words[R7]
+                effects.syscall = number - (number >> 31 << 32)
+                handler = self._handlers.get(number)
+                if handler is None:
+                    handle_fault(state, thread, UnknownSyscall(number))
+                    schedule(state)
+                    activate(state)
+                elif handler(state):
+                    schedule(state)
+                    activate(state)
+            else:
+                self._exception(trap, thread)
+                schedule(state)
+                activate(state)
+            if state.pending_irqs & ~state.masked_irqs:
+                self._take_irqs()
+        except KernelDied as died:
+            state.crashed = str(died)
+            state.halted = True
+            effects.outcome = Outcome.CRASHED
+            effects.reason = state.crashed
+        if effects.outcome == Outcome.DONE and thread.state in _BLOCKED:
+            effects.outcome = Outcome.BLOCKED
+        effects.next_thread = state.current.number
+
+    def _exception(self, trap: Trap, thread: Tcb) -> None:
+        """Everything but system calls. The restart PC is what the exception vectors compute (ARM ARM B1.8.3)."""
+        state = self.state
+        words = thread.context.words
+        kind = trap.kind
+        pc = words[PC]
+        words[RESTART_PC] = pc
+        if kind is TrapKind.INTERRUPT:
+            timer_tick(state)
+        elif kind is TrapKind.DATA_ABORT:
+            handle_fault(state, thread, VmFault(trap.address, trap.status, False))
+        elif kind is TrapKind.UNDEFINED:
+            if words[THUMB]:
+                words[RESTART_PC] = pc - 2 & 0xFFFF_FFFF  # as for system calls
+            handle_fault(state, thread, UserException())
+        else:
+            handle_fault(state, thread, VmFault(pc, trap.status, True))
+
+    def _take_irqs(self) -> None:
+        """Interrupts that wait are taken as soon as the kernel would return: each an entry of its own."""
+        state = self.state
+        irq = next_pending(state)
+        while irq is not None:
+            words = state.current.context.words
+            words[RESTART_PC] = words[PC]
+            deliver(state, irq)
+            schedule(state)
+            activate(state)
+            irq = next_pending(state)
+
+    def _give_back_contexts(self) -> None:
+        """Contexts of threads that the last entry deleted: their registers could be looked at until now."""
+        state = self.state
+        for thread in state.retired:
+            context = thread.context
+            thread.context = state.idle.context
+            state.arena.release(context)
+        state.retired.clear()
+
+    def write_buffer(self, thread_number: int, word_index: int, words: list[int]) -> bool:
+        """Put words into a thread's IPC buffer, as user code would have; False if it has none.
+
+        For replaying: the recorded inputs of an entry are placed this way before it.
+        """
+        thread = self.state.threads[thread_number]
+        buffer = send_buffer(self.state, thread)
+        if buffer is None:
+            return False
+        buffer[word_index : word_index + len(words)] = memoryview(array("I", words))
+        if self.state.memory.watched:
+            self.state.memory.notice(thread.buffer_physical + 4 * word_index, 4 * len(words))
+        return True
+
+    def digest(self) -> bytes:
+        """16 bytes that depend on all kernel state, and on nothing of the host."""
+        return digest(self.state)
+
+    def check(self, level: str) -> list[str]:
+        """Violated invariants, as sentences. `level` is "cheap" or "full"."""
+        return check(self.state, level)

@@ -1,0 +1,189 @@
+"""Untyped memory: making objects (manual 2.4.1, `seL4_Untyped_Retype`).
+
+Objects are laid out one after another from the watermark, each aligned to its size; what alignment skips is
+lost until nothing derived from the untyped is left. Then it starts again at its beginning, after clearing what
+was used.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from retrap.kernel import derivation
+from retrap.kernel.caps import SLOT_SIZE_BITS, Cap, CNodeCap, Tag, UntypedCap
+from retrap.kernel.failures import (
+    Preempted,
+    delete_first,
+    failed_lookup,
+    invalid_argument,
+    missing_capability,
+    not_enough_memory,
+    range_error,
+    truncated_message,
+)
+from retrap.kernel.lookup import target_slot
+from retrap.kernel.message import Invocation, Message
+from retrap.kernel.slots import Slot
+from retrap.kernel.state import ANY_SIZE, SLOT_SIZED, Creator, Decoder, KernelState
+from retrap.kernel.structures import CNode
+
+
+@final
+class Retype(Invocation):
+    """Make `count` objects of one type from `address` on, with capabilities in slots from `offset` on."""
+
+    __slots__ = (
+        "address", "count", "creator", "device", "node", "object_bits", "object_type", "offset", "reset",
+        "size_bits", "source",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        source: Slot,
+        reset: bool,
+        address: int,
+        object_type: int,
+        size_bits: int,
+        object_bits: int,
+        node: CNode,
+        offset: int,
+        count: int,
+        device: bool,
+    ) -> None:
+        self.source: Final = source
+        self.reset: Final = reset
+        self.address: Final = address
+        self.object_type: Final = object_type
+        self.size_bits: Final = size_bits
+        self.object_bits: Final = object_bits
+        self.node: Final = node
+        self.offset: Final = offset
+        self.count: Final = count
+        self.device: Final = device
+
+    def perform(self, state: KernelState) -> list[int] | None:
+        source = self.source
+        if self.reset:
+            _reset(state, source)
+        untyped = source.cap
+        assert isinstance(untyped, UntypedCap)
+        address = self.address
+        size = 1 << self.object_bits
+        source.cap = untyped.with_free(address + size * self.count - untyped.address)
+        creator = state.creators[self.object_type]
+        node = self.node
+        for index in range(self.offset, self.offset + self.count):
+            cap = creator(state, address, self.size_bits, self.device)
+            derivation.insert_new(source, node.slot(index), cap)
+            address += size
+        return None
+
+
+def _reset(state: KernelState, slot: Slot) -> None:
+    """Clear what was used of an untyped that nothing is derived from. Raises `Preempted`.
+
+    The kernel clears backwards in chunks, each a unit of work, and keeps its progress in the watermark.
+    """
+    cap = slot.cap
+    assert isinstance(cap, UntypedCap)
+    if cap.free == 0:
+        return
+    chunk_bits = state.options.reset_chunk_bits
+    if cap.device or cap.size_bits < chunk_bits:
+        if not cap.device:
+            state.memory.clear(cap.address, 1 << cap.size_bits)
+        slot.cap = cap.with_free(0)
+        return
+    chunks = (cap.free + (1 << chunk_bits) - 1) >> chunk_bits
+    limit = state.options.max_work_units
+    until_check = limit - state.work_units
+    first = 0
+    stop = chunks >= until_check and state.interrupt_pending()
+    if stop:
+        first = (chunks - until_check) << chunk_bits
+        state.work_units = 0
+    else:
+        state.work_units = (state.work_units + chunks) % limit
+    state.memory.clear(cap.address + first, (chunks << chunk_bits) - first)
+    slot.cap = cap.with_free(first)
+    if stop:
+        raise Preempted
+
+
+def _object_bits(state: KernelState, object_type: int, size_bits: int) -> int:
+    """Log2 of the size in bytes of an object of this type."""
+    bits = state.object_bits[object_type]
+    if bits == ANY_SIZE:
+        return size_bits
+    if bits == SLOT_SIZED:
+        return SLOT_SIZE_BITS + size_bits
+    return bits
+
+
+def _decode_retype(state: KernelState, slot: Slot, cap: UntypedCap, message: Message) -> Invocation:
+    words = message.words
+    if len(words) < 6 or not message.caps:
+        raise truncated_message("Retype takes six words and the root CNode")
+    object_type, size_bits, index, depth, offset, count = words[:6]
+    root = message.caps[0].cap
+
+    if object_type >= len(state.creators):
+        raise invalid_argument(0, f"there is no object type {object_type}")
+
+    # Sizes that cannot be: the size of the object as well as the number that the user gave.
+    object_bits = _object_bits(state, object_type, size_bits)
+    largest = state.max_untyped_bits
+    if size_bits >= 32 or object_bits > largest:
+        raise range_error(0, largest, f"objects of 2^{object_bits} bytes do not exist")
+    bits = state.object_bits[object_type]
+    if bits == SLOT_SIZED and size_bits == 0:
+        raise invalid_argument(1, "a CNode has at least two slots")
+    if bits == ANY_SIZE and size_bits < state.min_untyped_bits:
+        raise invalid_argument(1, f"an untyped has at least 2^{state.min_untyped_bits} bytes")
+
+    # Where the capabilities are to go: a CNode, found under the root; depth 0 means the root itself.
+    node_cap: Cap = root if depth == 0 else target_slot(state, root, index, depth).cap
+    if not isinstance(node_cap, CNodeCap):
+        raise failed_lookup(False, missing_capability(depth), "the destination is not a CNode")
+    node_size = 1 << node_cap.radix
+    if offset > node_size - 1:
+        raise range_error(0, node_size - 1, f"the destination CNode has no slot {offset}")
+    fan_out = state.options.retype_fan_out_limit
+    if count < 1 or count > fan_out:
+        raise range_error(1, fan_out, f"{count} objects cannot be made at once")
+    if count > node_size - offset:
+        raise range_error(1, node_size - offset, "the destination slots reach beyond the end of the CNode")
+    node = state.objects[node_cap.address]
+    assert isinstance(node, CNode)
+    slots = node.slots
+    for position in range(offset, offset + count):
+        occupied = slots.get(position)
+        if occupied is not None and occupied.cap.tag != Tag.NULL:
+            raise delete_first(f"slot {position} of the destination already contains a capability")
+
+    # Without children the whole untyped is free, whatever its watermark says. The free bytes are counted
+    # from the unaligned watermark.
+    reset = not derivation.has_children(slot)
+    free = 0 if reset else cap.free
+    available = (1 << cap.size_bits) - free
+    if available >> object_bits < count:
+        raise not_enough_memory(available, f"{count} objects of 2^{object_bits} bytes do not fit")
+
+    # Devices have no memory for the kernel to keep objects in.
+    if cap.device and not state.device_types[object_type]:
+        raise invalid_argument(1, "a device untyped can only become frames and untypeds")
+
+    size = 1 << object_bits
+    start = (cap.address + free + size - 1) & -size
+    return Retype(slot, reset, start, object_type, size_bits, object_bits, node, offset, count, cap.device)
+
+
+METHODS: Final[dict[str, Decoder]] = {"UntypedRetype": _decode_retype}
+
+
+def create(state: KernelState, address: int, size_bits: int, device: bool) -> Cap:
+    """A smaller untyped."""
+    return UntypedCap(address, size_bits, device, 0)
+
+
+CREATORS: Final[dict[str, Creator]] = {"Untyped": create}

@@ -1,0 +1,288 @@
+"""System calls: invocations, receiving, replying, yielding (manual 3 and 4, `libsel4/include/api/syscall.xml`).
+
+An invocation has three phases: one that may fault (the capability pointers are looked up), one that may refuse
+(decode, which writes nothing), one that cannot fail (perform), only be preempted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from retrap.kernel import debug_calls
+from retrap.kernel.boot import BuildOptions
+from retrap.kernel.caps import KIND_NAMES, READ, Cap, EndpointCap, NotificationCap, Tag
+from retrap.kernel.effects import Outcome
+from retrap.kernel.endpoint import receive_ipc
+from retrap.kernel.failures import (
+    LookupFailed,
+    LookupFailure,
+    Preempted,
+    Refused,
+    illegal_operation,
+    missing_capability,
+)
+from retrap.kernel.fault_handling import handle_fault
+from retrap.kernel.faults import CapFault
+from retrap.kernel.lookup import lookup_slot
+from retrap.kernel.message import Message
+from retrap.kernel.notification import receive_signal
+from retrap.kernel.objects.irq import deliver, next_pending
+from retrap.kernel.objects.reply import delete_caller_cap, reply_to_caller
+from retrap.kernel.registers import BADGE, FIRST_MR, INFO, R0, read_buffer, send_buffer, write_message
+from retrap.kernel.scheduler import timer_tick, yield_current
+from retrap.kernel.slots import Slot
+from retrap.kernel.state import KernelState
+from retrap.kernel.structures import Notification, ThreadState
+from retrap.kernel.transfer import ExtraCapFailed, lookup_extra_caps
+from retrap.kernel.wire import (
+    BUFFER_MESSAGE,
+    MESSAGE_REGISTERS,
+    info_label,
+    info_length,
+    message_info,
+)
+
+SyscallHandler = Callable[[KernelState], bool]
+"""handler(state): does the call; True if the scheduler has to look at what it did."""
+
+_RESTART: Final = ThreadState.RESTART
+_RUNNING: Final = ThreadState.RUNNING
+
+
+def _shown(cap: Cap) -> tuple[str, int, int]:
+    if isinstance(cap, EndpointCap | NotificationCap):
+        return (KIND_NAMES[cap.tag], cap.address, cap.badge)
+    return (KIND_NAMES[cap.tag], cap.address, 0)
+
+
+def _cap_fault(state: KernelState, cptr: int, blocking: bool, failure: LookupFailure) -> None:
+    """A capability pointer of an invocation leads nowhere: a fault, if the call may block."""
+    fault = CapFault(cptr, False, failure)
+    if blocking:
+        handle_fault(state, state.current, fault)
+    else:
+        state.effects.outcome = Outcome.IGNORED
+        state.effects.reason = fault.describe()
+
+
+def handle_invocation(state: KernelState, call: bool, blocking: bool) -> None:
+    """Send, NBSend and Call: invoke the capability that r0 names."""
+    thread = state.current
+    words = thread.context.words
+    effects = state.effects
+    cptr = words[R0]
+    info = words[INFO]
+    label = info >> 12
+    effects.cptr = cptr
+    effects.label = label
+
+    # The phase that may fault.
+    try:
+        slot = lookup_slot(state, thread, cptr)
+    except LookupFailed as failed:
+        _cap_fault(state, cptr, blocking, failed.failure)
+        return
+    cap = slot.cap
+    effects.target = _shown(cap)
+    caps: list[Slot]
+    if info & 0x180:
+        try:
+            caps = lookup_extra_caps(state, thread, info)
+        except ExtraCapFailed as missing:
+            _cap_fault(state, missing.cptr, blocking, missing.failure)
+            return
+        effects.extra_caps = [_shown(extra.cap) for extra in caps]
+    else:
+        caps = []
+    length = info_length(info)
+    if length <= MESSAGE_REGISTERS:
+        arguments: list[int] = words[FIRST_MR : FIRST_MR + length].tolist()
+    else:
+        arguments = words[FIRST_MR : FIRST_MR + MESSAGE_REGISTERS].tolist()
+        # A message to an endpoint is read when it is transferred, the others now.
+        if cap.tag != Tag.ENDPOINT:
+            buffer = send_buffer(state, thread)
+            if buffer is not None:
+                first = BUFFER_MESSAGE + MESSAGE_REGISTERS
+                arguments += read_buffer(state, thread, buffer, first, length - MESSAGE_REGISTERS)
+    effects.words = arguments
+
+    try:
+        # The phase that may refuse.
+        message = Message(label, arguments, caps, cptr, call, blocking)
+        decoder = state.decoders[cap.tag]
+        if decoder is None:
+            methods = state.methods[cap.tag]
+            assert methods is not None
+            decoder = methods.get(label)
+            if decoder is None:
+                raise illegal_operation(f"a {KIND_NAMES[cap.tag]} capability has no invocation {label}")
+        invocation = decoder(state, slot, cap, message)
+        # The phase that cannot fail.
+        thread.state = _RESTART
+        reply = invocation.perform(state)
+    except Refused as refused:
+        effects.error = refused.error
+        effects.error_words = refused.words
+        effects.reason = refused.reason
+        if call:
+            effects.outcome = Outcome.ERROR
+            _reply_from_kernel(state, refused.error, refused.words)
+        else:
+            effects.outcome = Outcome.IGNORED
+        return
+    except Preempted:
+        effects.outcome = Outcome.PREEMPTED
+        effects.reason = "an interrupt was pending at a preemption point"
+        _take_interrupt(state)
+        return
+    if thread.state == _RESTART:
+        if call:
+            _reply_from_kernel(state, 0, reply)
+        thread.state = _RUNNING
+
+
+def _reply_from_kernel(state: KernelState, label: int, message: list[int] | None) -> None:
+    """The answer to a Call of the running thread: only the words of the message are written."""
+    thread = state.current
+    words = thread.context.words
+    log = state.effects.registers
+    number = thread.number
+    words[BADGE] = 0
+    log.append((number, BADGE, 0))
+    length = write_message(state, thread, message) if message else 0
+    info = message_info(label, 0, 0, length)
+    words[INFO] = info
+    log.append((number, INFO, info))
+
+
+def _take_interrupt(state: KernelState) -> None:
+    """The interrupt that a long operation stopped for."""
+    if state.tick_pending:
+        state.tick_pending = False
+        timer_tick(state)
+        return
+    irq = next_pending(state)
+    if irq is not None:
+        deliver(state, irq)
+
+
+def handle_recv(state: KernelState, blocking: bool) -> None:
+    """Recv and NBRecv: wait for the endpoint or notification that r0 names."""
+    thread = state.current
+    effects = state.effects
+    cptr = thread.context.words[R0]
+    effects.cptr = cptr
+    try:
+        cap = lookup_slot(state, thread, cptr).cap
+    except LookupFailed as failed:
+        handle_fault(state, thread, CapFault(cptr, True, failed.failure))
+        return
+    effects.target = _shown(cap)
+    if isinstance(cap, EndpointCap):
+        if cap.rights & READ:
+            delete_caller_cap(state, thread)
+            if not receive_ipc(state, thread, cap, blocking):
+                effects.outcome = Outcome.IGNORED
+                effects.reason = "no message waits"
+            return
+    elif isinstance(cap, NotificationCap) and cap.rights & READ:
+        notification = state.objects[cap.address]
+        assert isinstance(notification, Notification)
+        # A bound notification's signals are for the thread it is bound to.
+        if notification.bound_tcb is None or notification.bound_tcb is thread:
+            if not receive_signal(state, thread, notification, blocking):
+                effects.outcome = Outcome.IGNORED
+                effects.reason = "no signal waits"
+            return
+    handle_fault(state, thread, CapFault(cptr, True, missing_capability(0)))
+
+
+def _handle_reply(state: KernelState) -> None:
+    """Reply, and the first half of ReplyRecv. Without a caller nothing happens."""
+    effects = state.effects
+    words = state.current.context.words
+    info = words[INFO]
+    effects.label = info_label(info)
+    length = info_length(info)
+    effects.words = words[FIRST_MR : FIRST_MR + min(length, MESSAGE_REGISTERS)].tolist()
+    if not reply_to_caller(state):
+        effects.outcome = Outcome.IGNORED
+        effects.reason = "nobody waits for a reply from this thread"
+
+
+def _call(state: KernelState) -> bool:
+    handle_invocation(state, True, True)
+    return True
+
+
+def _send(state: KernelState) -> bool:
+    handle_invocation(state, False, True)
+    return True
+
+
+def _nb_send(state: KernelState) -> bool:
+    handle_invocation(state, False, False)
+    return True
+
+
+def _recv(state: KernelState) -> bool:
+    handle_recv(state, True)
+    return True
+
+
+def _nb_recv(state: KernelState) -> bool:
+    handle_recv(state, False)
+    return True
+
+
+def _reply(state: KernelState) -> bool:
+    _handle_reply(state)
+    return True
+
+
+def _reply_recv(state: KernelState) -> bool:
+    _handle_reply(state)
+    state.effects.outcome = Outcome.DONE
+    state.effects.reason = ""
+    handle_recv(state, True)
+    return True
+
+
+def _yield(state: KernelState) -> bool:
+    yield_current(state)
+    return True
+
+
+_HANDLERS: Final[dict[str, SyscallHandler]] = {
+    "Call": _call,
+    "ReplyRecv": _reply_recv,
+    "Send": _send,
+    "NBSend": _nb_send,
+    "Recv": _recv,
+    "Reply": _reply,
+    "Yield": _yield,
+    "NBRecv": _nb_recv,
+    **debug_calls.HANDLERS,
+}
+
+
+def _available(requires: str, options: BuildOptions) -> bool:
+    """Whether the kernel's build has the calls with this requirement."""
+    if requires == "printing":
+        return options.printing
+    if requires == "debug":
+        return options.debug
+    if requires == "tls-self":
+        return options.set_tls_base_self
+    return requires == ""
+
+
+def handlers(state: KernelState) -> dict[int, SyscallHandler]:
+    """The system calls that this release and build have, by the word in r7."""
+    return {
+        call.number & 0xFFFF_FFFF: _HANDLERS[call.name]
+        for call in state.release.syscalls
+        if _available(call.requires, state.options) and call.name in _HANDLERS
+    }
