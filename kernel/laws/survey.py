@@ -1,0 +1,91 @@
+"""The kernel's state as the laws need it: all slots, and which untyped each piece of memory came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, final
+
+from retrap.kernel.caps import Cap, Tag, UntypedCap
+from retrap.kernel.derivation import is_parent
+from retrap.kernel.slots import Slot
+from retrap.kernel.state import KernelState
+from retrap.kernel.structures import CNode, Tcb
+
+Region = tuple[int, int]
+"""(first address, size in bytes)."""
+
+
+@final
+class Survey:
+    """One look at the state. Threads are always there; the rest after `take_stock`, which reads every slot."""
+
+    def __init__(self, state: KernelState) -> None:
+        self.state: Final = state
+        self.threads: Final[list[Tcb]] = [each for each in state.objects.values() if isinstance(each, Tcb)]
+        self.slots: Final[list[Slot]] = []
+        self.occupied: Final[list[Slot]] = []
+        self.known: Final[set[int]] = set()
+        """ids of all slots."""
+        self.origin: Final[dict[int, UntypedCap]] = {}
+        """id of a slot → the capability of the nearest untyped that it is derived from."""
+        self.untypeds: Final[dict[Region, UntypedCap]] = {}
+        """Untyped memory by region, with the furthest watermark among the capabilities to it."""
+        self.children: Final[dict[Region, set[Region]]] = {}
+        """Untyped region → the regions directly inside it that capabilities refer to."""
+
+    def take_stock(self) -> None:
+        """Collect all slots and find the origin of everything."""
+        self.slots.extend(_all_slots(self.state))
+        self.known.update(id(slot) for slot in self.slots)
+        self.occupied.extend(slot for slot in self.slots if slot.cap.tag != Tag.NULL)
+        for slot in self.occupied:
+            cap = slot.cap
+            if isinstance(cap, UntypedCap):
+                region = (cap.address, 1 << cap.size_bits)
+                known = self.untypeds.get(region)
+                if known is None or known.free < cap.free:
+                    self.untypeds[region] = cap
+        self._find_origins()
+
+    def _find_origins(self) -> None:
+        seen: set[int] = set()
+        for head in self.occupied:
+            if head.prev is not None:
+                continue
+            ancestors: list[Slot] = []
+            slot: Slot | None = head
+            while slot is not None and id(slot) not in seen:
+                seen.add(id(slot))
+                while ancestors and not is_parent(ancestors[-1], slot):
+                    ancestors.pop()
+                if ancestors:
+                    self._add_child(slot, ancestors[-1].cap)
+                if slot.cap.tag == Tag.UNTYPED:
+                    ancestors.append(slot)
+                slot = slot.next
+
+    def _add_child(self, slot: Slot, origin: Cap) -> None:
+        assert isinstance(origin, UntypedCap)
+        self.origin[id(slot)] = origin
+        inside = region_of(slot.cap)
+        outside = (origin.address, 1 << origin.size_bits)
+        if inside is not None and inside != outside:
+            self.children.setdefault(outside, set()).add(inside)
+
+
+Law = Callable[[Survey], Iterator[str]]
+
+
+def _all_slots(state: KernelState) -> Iterator[Slot]:
+    for item in state.objects.values():
+        if isinstance(item, CNode):
+            yield from item.slots.values()
+        elif isinstance(item, Tcb):
+            yield from item.slots
+    yield from state.irq_slots.values()
+
+
+def region_of(cap: Cap) -> Region | None:
+    """The memory that a capability refers to, if any."""
+    extent = cap.extent
+    return None if extent is None else (extent[0], 1 << extent[1])
