@@ -115,8 +115,20 @@ class Encoding:
     """One diagram: which words it matches and where its fields are."""
 
     __slots__ = (
-        "constants", "conditional", "fixed", "form", "instruction", "label", "layout", "mask", "should_mask",
-        "should_value", "size", "thumb", "value", "widths",
+        "conditional",
+        "constants",
+        "fixed",
+        "form",
+        "instruction",
+        "label",
+        "layout",
+        "mask",
+        "should_mask",
+        "should_value",
+        "size",
+        "thumb",
+        "value",
+        "widths",
     )  # fmt: skip
 
     def __init__(self, instruction: Instruction, form: str, label: str, diagram: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from retrap.machine.context import Slot
-from retrap.machine.ir.meaning import fold
+from retrap.machine.ir.meaning import fold as fold
 from retrap.machine.ir.ops import Access, Block, Inst, Op
 from retrap.machine.traps import TrapKind
 

@@ -68,7 +68,9 @@ def signed_divide(x: int, y: int) -> int:
 class Quick:
     """An `Inst` with what its line needs worked out. Absent operands a and c read as true (`values[-1]`)."""
 
-    __slots__ = ("a", "alignment", "b", "c", "d", "helper", "imm", "mask", "numbers", "sign", "size", "step", "width")
+    __slots__ = (
+        "a", "alignment", "b", "c", "d", "helper", "imm", "mask", "numbers", "sign", "size", "step", "width",
+    )  # fmt: skip
 
     def __init__(self, inst: Inst) -> None:
         self.step: Final = STEPS[inst.op]

@@ -31,16 +31,26 @@ A new file must be added to the imports below: that is what makes its instructio
 
 from retrap.machine.arm.instructions import (
     bitfield_extend,
-    vfp_arithmetic,
-    vfp_compare_convert,
-    vfp_load_store,
-    vfp_transfer,
+    branch,
+    data_processing,
+    exclusive,
+    load_store,
+    load_store_multiple,
+    multiply,
+    parallel,
+    saturating,
+    system,
 )
 
 __all__ = [
     "bitfield_extend",
-    "vfp_arithmetic",
-    "vfp_compare_convert",
-    "vfp_load_store",
-    "vfp_transfer",
+    "branch",
+    "data_processing",
+    "exclusive",
+    "load_store",
+    "load_store_multiple",
+    "multiply",
+    "parallel",
+    "saturating",
+    "system",
 ]

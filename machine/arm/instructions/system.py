@@ -1,0 +1,185 @@
+"""Status registers, exceptions, hints, barriers, coprocessor access: ARM ARM A4.5, A4.8, A4.9, B9.3.
+
+Privileged instructions in User mode: SMC, HVC and ERET are UNDEFINED, as are RFE, SRS, SUBS PC,LR and the S forms
+of LDM and STM (UNPREDICTABLE in User mode): none has an encoding here. CPS is a NOP.
+"""
+
+from __future__ import annotations
+
+from retrap.machine.arm.pseudocode import PC, arm_expand_imm, bad, in_it, no_bad_registers
+from retrap.machine.arm.registry import Decoded, instruction
+from retrap.machine.context import Slot
+from retrap.machine.ir.builder import Builder
+from retrap.machine.traps import TrapKind
+
+# -- exceptions ----------------------------------------------------------------------------------------------
+
+
+@instruction("SVC", "A8.8.228", """
+    A1  cond 1111 imm24
+    T1  11011111 imm8
+""")  # fmt: skip
+def svc(b: Builder, i: Decoded) -> None:
+    b.trap(TrapKind.SVC)
+
+
+@instruction("BKPT", "A8.8.24", """
+    A1  cond 00010010 imm12 0111 imm4
+    T1  1011 1110 imm8
+""")  # fmt: skip
+def bkpt(b: Builder, i: Decoded) -> None:
+    i.unpredictable_if(i.condition != 14)
+    b.trap(TrapKind.BREAKPOINT)
+
+
+@instruction("UDF", "A8.8.247", """
+    A1  1110 01111111 imm12 1111 imm4
+    T1  1101 1110 imm8
+    T2  11110 1111111 imm4 1010 imm12
+""")  # fmt: skip
+def udf(b: Builder, i: Decoded) -> None:
+    i.undefined_if(True)
+
+
+# -- IT ------------------------------------------------------------------------------------------------------
+
+
+@instruction("IT", "A8.8.54", """
+    T1  1011 1111 firstcond:4 mask:4
+""")  # fmt: skip
+def it(b: Builder, i: Decoded) -> None:
+    first, mask = i["firstcond"], i["mask"]
+    i.unpredictable_if(first == 15 or (first == 14 and mask.bit_count() != 1) or in_it(b))
+    b.set(Slot.IT, first << 4 | mask)
+
+
+# -- hints and barriers --------------------------------------------------------------------------------------
+
+
+@instruction("Hints", "A8.8.119, A8.8.168, A8.8.42, A8.8.424-A8.8.426", """
+    A1  cond 0011 0010 0000 (1111) (0000) hint:8
+    T1  1011 1111 hint:4 0000
+    T2  11110 0 111 01 0 (1111) 10 (0) 0 (0) 000 hint:8
+""")  # fmt: skip
+def hints(b: Builder, i: Decoded) -> None:
+    """NOP, YIELD, WFE, WFI, SEV, DBG, and those not allocated, which execute as NOP.
+
+    WFI and WFE may complete at any time; here they do so at once, so that time depends on instructions alone.
+    """
+
+
+@instruction("DMB", "A8.8.43", """
+    A1  1111 0101 0111 (1111) (1111) (0000) 0101 option
+    T1  11110 0 111 01 1 (1111) 10 (0) 0 (1111) 0101 option
+""")  # fmt: skip
+def dmb(b: Builder, i: Decoded) -> None:
+    """Memory is sequentially consistent here."""
+
+
+@instruction("DSB", "A8.8.44", """
+    A1  1111 0101 0111 (1111) (1111) (0000) 0100 option
+    T1  11110 0 111 01 1 (1111) 10 (0) 0 (1111) 0100 option
+""")  # fmt: skip
+def dsb(b: Builder, i: Decoded) -> None:
+    """See DMB."""
+
+
+@instruction("ISB", "A8.8.53", """
+    A1  1111 0101 0111 (1111) (1111) (0000) 0110 option
+    T1  11110 0 111 01 1 (1111) 10 (0) 0 (1111) 0110 option
+""")  # fmt: skip
+def isb(b: Builder, i: Decoded) -> None:
+    """Instructions are fetched one by one here."""
+
+
+# -- status register -----------------------------------------------------------------------------------------
+
+
+@instruction("MRS", "A8.8.109", """
+    A1  cond 00010 0 00 (1111) Rd (0000) 0000 (0000)
+    T1  11110 0 1111 1 0 (1111) 10 (0) 0 Rd (00000000)
+""")  # fmt: skip
+def mrs(b: Builder, i: Decoded) -> None:
+    """Reads N Z C V Q GE E and the mode; the execution state bits (IT, J, T) read as zero (B9.3.8)."""
+    no_bad_registers(b, i, "Rd")
+    value = b.get(Slot.BIG_ENDIAN) << 9 | USER_MODE
+    for slot, low in ((Slot.N, 31), (Slot.Z, 30), (Slot.C, 29), (Slot.V, 28), (Slot.Q, 27), (Slot.GE, 16)):
+        value = value | b.get(slot) << low
+    b.set_reg(i["Rd"], value)
+
+
+USER_MODE = 0x10
+
+
+@instruction("MSR", "A8.8.111-A8.8.112", """
+    immediate A1    cond 00110 0 10 mask:4 (1111) imm12
+    register A1     cond 00010 0 10 mask:4 (1111) (0000) 0000 Rn
+    register T1     11110 0 1110 0 0 Rn 10 (0) 0 mask:4 (00000000)
+""")  # fmt: skip
+def msr(b: Builder, i: Decoded) -> None:
+    """In User mode: flags (mask bit 3), GE (bit 2), E (bit 1); the rest is ignored (B9.3.9, CPSRWriteByInstr)."""
+    mask = i["mask"]
+    i.unpredictable_if(mask == 0)
+    if "Rn" in i:
+        i.unpredictable_if(i["Rn"] == PC or (b.thumb and bad(i["Rn"])))
+        value = b.reg(i["Rn"])
+    else:
+        value = b.const(arm_expand_imm(i["imm12"])[0])
+    if mask & 8:
+        for slot, low in ((Slot.N, 31), (Slot.Z, 30), (Slot.C, 29), (Slot.V, 28), (Slot.Q, 27)):
+            b.set(slot, value.field(low, 1))
+    if mask & 4:
+        b.set(Slot.GE, value.field(16, 4))
+    if mask & 2:
+        b.set(Slot.BIG_ENDIAN, value.field(9, 1))
+
+
+@instruction("SETEND", "A8.8.167", """
+    A1  1111 00010000 (000) 1 (000000) E (0) 0000 (0000)
+    T1  1011 0110 010 (1) E (000)
+""")  # fmt: skip
+def setend(b: Builder, i: Decoded) -> None:
+    i.unpredictable_if(in_it(b))
+    b.set(Slot.BIG_ENDIAN, i["E"])
+
+
+@instruction("CPS", "B9.3.2", """
+    A1  1111 00010000 imod:2 M 0 (0000000) A I F (0) mode:5
+    T1  1011 0110 011 im (0) A I F
+    T2  11110 0 111 01 0 (1111) 10 (0) (0) (0) imod:2 M A I F mode:5
+""")  # fmt: skip
+def cps(b: Builder, i: Decoded) -> None:
+    """Changes nothing in User mode."""
+    if "imod" in i:
+        i.unpredictable_if((i["mode"] != 0 and i["M"] == 0) or i["imod"] == 1)
+        masks = i["A"] | i["I"] | i["F"]
+        i.unpredictable_if((i["imod"] >> 1 == 1) != (masks == 1) or (i["imod"] == 0 and i["M"] == 0))
+    else:
+        i.unpredictable_if(i["A"] | i["I"] | i["F"] == 0)
+    i.unpredictable_if(b.thumb and in_it(b))
+
+
+# -- coprocessor 15 ------------------------------------------------------------------------------------------
+
+
+@instruction("MRC", "A8.8.107, B3.17", """
+    TPIDRURW T1/A1  cond 1110 000 1 1101 Rt 1111 010 1 0000  slot=25
+    TPIDRURO T1/A1  cond 1110 000 1 1101 Rt 1111 011 1 0000  slot=26
+""")  # fmt: skip
+def mrc(b: Builder, i: Decoded) -> None:
+    """The CP15 registers that User mode may read; all others are UNDEFINED."""
+    no_bad_registers(b, i, "Rt")
+    b.set_reg(i["Rt"], b.get(i["slot"]))
+
+
+@instruction("MCR", "A8.8.98, B3.17", """
+    TPIDRURW T1/A1  cond 1110 000 0 1101 Rt 1111 010 1 0000  slot=25
+    CP15ISB T1/A1   cond 1110 000 0 0111 Rt 1111 100 1 0101
+    CP15DSB T1/A1   cond 1110 000 0 0111 Rt 1111 100 1 1010
+    CP15DMB T1/A1   cond 1110 000 0 0111 Rt 1111 101 1 1010
+""")  # fmt: skip
+def mcr(b: Builder, i: Decoded) -> None:
+    """The CP15 registers that User mode may write; the barriers are NOPs here (see DMB)."""
+    no_bad_registers(b, i, "Rt")
+    if "slot" in i:
+        b.set(i["slot"], b.reg(i["Rt"]))

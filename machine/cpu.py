@@ -1,0 +1,82 @@
+"""The CPU: runs a context in an address space until it traps. What the kernel and the tools see of `machine`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol, final
+
+from retrap.machine.context import Context, Slot
+from retrap.machine.evaluate import Evaluator
+from retrap.machine.memory import PhysicalMemory
+from retrap.machine.space import AddressSpace
+from retrap.machine.traps import Trap
+
+
+class Backend(Protocol):
+    """Executes blocks. All backends agree on every register, byte, trap and count; they differ in speed."""
+
+    retired: int
+    """After `run`: instructions completed since the machine was made, those before the call included."""
+
+    def run(self, context: Context, space: AddressSpace, retired: int, budget: int) -> Trap:
+        """Execute up to `budget` (> 0) instructions, the clock standing at `retired`, until something traps.
+
+        Counted are those completed, condition-failed ones and SVC included; not those that abort or are undefined.
+        INTERRUPT says that the budget is used up.
+        """
+
+
+class BackendUnavailable(Exception):
+    """The backend asked for is unknown, or this installation lacks what it needs."""
+
+
+def _evaluator(memory: PhysicalMemory) -> Backend:
+    return Evaluator(memory)
+
+
+def _llvm(memory: PhysicalMemory) -> Backend:
+    try:
+        from retrap.machine.llvm.backend import LlvmBackend
+    except ImportError as error:
+        raise BackendUnavailable(f"backend llvm is not available: {error}") from None
+    return LlvmBackend(memory)
+
+
+BACKENDS: Final[dict[str, Callable[[PhysicalMemory], Backend]]] = {"evaluate": _evaluator, "llvm": _llvm}
+
+
+def make_backend(name: str, memory: PhysicalMemory) -> Backend:
+    """The backend called `name`; "auto" is the fastest that this installation has."""
+    if name == "auto":
+        try:
+            return _llvm(memory)
+        except BackendUnavailable:
+            return _evaluator(memory)
+    make = BACKENDS.get(name)
+    if make is None:
+        raise BackendUnavailable(f"no backend called {name!r}: one of auto, {', '.join(BACKENDS)}")
+    return make(memory)
+
+
+@final
+class Cpu:
+    """One processor. Its clock is `retired`, the instructions completed; whoever idles may set it forward."""
+
+    def __init__(self, memory: PhysicalMemory, backend: str = "auto") -> None:
+        """Raises `BackendUnavailable`."""
+        self.memory: Final = memory
+        self.backend: Final = make_backend(backend, memory)
+        self.retired = 0
+
+    def run(self, context: Context, space: AddressSpace, budget: int) -> Trap:
+        """Run user code for at most `budget` instructions (> 0). See `Trap` for what holds afterwards."""
+        words = context.words
+        # Entering user mode leaves the local monitor open, as the kernel's CLREX does, and a PC that the
+        # instruction set cannot have loses its low bits (ARM ARM A3.4.1, B1.9.1).
+        words[Slot.EXCLUSIVE] = 0
+        words[Slot.PC] &= 0xFFFFFFFE if words[Slot.THUMB] else 0xFFFFFFFC
+        backend = self.backend
+        try:
+            return backend.run(context, space, self.retired, budget)
+        finally:
+            self.retired = backend.retired
