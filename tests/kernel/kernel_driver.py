@@ -22,7 +22,7 @@ from retrap.machine.memory import PhysicalMemory
 from retrap.machine.traps import INTERRUPT, SVC, Trap
 
 RAM_BASE: Final = 0x4000_0000
-RAM_SIZE: Final = 0x0400_0000
+RAM_SIZE: Final = 0x0800_0000
 KERNEL_BASE: Final = 0xA000_0000
 IPC_BUFFER: Final = 0x0001_1000
 
@@ -45,8 +45,10 @@ UNTYPEDS: Final = (
     (0x4100_0000, 24, False),
     (0x4200_0000, 25, False),
     (0x0900_0000, 24, True),
+    (0x4400_0000, 26, False),
 )
 DEVICE_UNTYPED: Final = UNTYPED + 6
+LARGEST_UNTYPED: Final = UNTYPED + 7
 FREE: Final = 32
 
 
