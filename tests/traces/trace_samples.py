@@ -13,7 +13,7 @@ from retrap.kernel.effects import Effects, Outcome
 from retrap.machine.context import Context, ContextArena, Slot
 from retrap.machine.traps import INTERRUPT, SVC, Trap, TrapKind
 from retrap.traces.reader import Reader
-from retrap.traces.record import NO_CONTEXT, Record, effects_of
+from retrap.traces.record import NO_CONTEXT, Record, effects_of, record_of
 from retrap.traces.schema import Header
 from retrap.traces.writer import Recorder
 
@@ -86,8 +86,6 @@ def entry(
 
 def made(*entry_arguments: object, **fields: object) -> Record:
     """The record of `entry(…)`."""
-    from retrap.traces.record import record_of
-
     context, effects = entry(*entry_arguments, **fields)  # type: ignore[arg-type]
     return record_of(0, effects, context.words[:32].tobytes())
 
@@ -225,8 +223,6 @@ def record_lists(draw: st.DrawFn, max_size: int = 12) -> list[Record]:
 
 
 def copy(record: Record) -> Record:
-    from retrap.traces.record import record_of
-
     made_copy = record_of(record.number, effects_of(record), record.context)
     made_copy.context = record.context
     made_copy.threads, made_copy.interrupts = list(record.threads), list(record.interrupts)
