@@ -19,6 +19,7 @@ from retrap.machine.context import Context, ContextArena
 from retrap.machine.cpu import Cpu
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.traps import INTERRUPT, TrapKind
+from retrap.tools.errors import EngineBug
 
 
 class End(StrEnum):
@@ -30,10 +31,6 @@ class End(StrEnum):
     CRASHED = "crashed"  # the modelled kernel itself would have stopped the system
     LIMIT = "limit"  # --max-instructions
     INTERRUPTED = "interrupted"  # Ctrl-C
-
-
-class EngineBug(Exception):
-    """An invariant of the kernel model does not hold: a bug in retrap, whatever the guest did."""
 
 
 class Watcher(Protocol):

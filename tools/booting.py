@@ -1,0 +1,359 @@
+"""Booting a root task: from files and options to a finished run. What `retrap boot` does, as a function."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from retrap.kernel.boot import BootPlan
+from retrap.loader.image import Image, load_image
+from retrap.loader.layout import plan as lay_out
+from retrap.loader.manifest import Manifest, load_manifest, manifest_from_data
+from retrap.tools.errors import Status, UsageError
+from retrap.tools.session import End, Session, SessionResult, Watcher
+from retrap.traces.reader import Reader
+from retrap.traces.record import Record
+from retrap.traces.schema import Header
+from retrap.traces.writer import DIGEST_INTERVAL, Recorder, Watch
+
+_UNRECORDED: Final = (("image", "path"), ("platform", "device_tree"), ("input", "serial"))
+"""Manifest keys that name files of this machine; a trace embeds the files instead."""
+
+DEVICE_TREE: Final = "device tree"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything that a run depends on."""
+
+    image: Image
+    manifest: Manifest
+    plan: BootPlan
+
+
+@dataclass(frozen=True, slots=True)
+class BootResult:
+    """What a run came to; the fields of `--summary`."""
+
+    outcome: str
+    instructions: int
+    traps: int
+    virtual_time_ns: int
+    kernel: str
+    platform: str
+    image_sha256: str
+    trace: str | None
+    state_digest: str
+    wall_s: float
+    deaths: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """The exit status of `retrap boot`."""
+        return _STATUS[End(self.outcome)]
+
+
+_STATUS: Final = {
+    End.HALTED: Status.OK,
+    End.QUIESCENT: Status.OK,
+    End.DIED: Status.GUEST_DIED,
+    End.CRASHED: Status.GUEST_DIED,
+    End.LIMIT: Status.LIMIT,
+    End.INTERRUPTED: Status.INTERRUPTED,
+}
+
+
+def prepare(
+    image: str | Path | None = None,
+    *,
+    manifest: str | Path | None = None,
+    kernel: str | None = None,
+    platform: str | None = None,
+    arguments: str | None = None,
+    max_instructions: int | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> Prepared:
+    """Read the image and the manifest and lay the system out. Options given here win over the manifest.
+
+    Raises `retrap.loader.errors.InputError` for what is wrong with a file or an option.
+    """
+    options = {
+        "image.path": None if image is None else str(image),
+        "image.arguments": arguments,
+        "kernel.release": kernel,
+        "platform.name": platform,
+        "limits.max_instructions": max_instructions,
+    }
+    wanted = {key: value for key, value in options.items() if value is not None}
+    read = load_manifest(manifest, wanted)
+    if read.image_path is None:
+        if manifest is None:
+            raise UsageError("nothing to boot: name an image, or a manifest that does (-m)")
+        raise read.error("image.path", "missing, and no image is named on the command line")
+    loaded = load_image(read.image_path)
+    return Prepared(loaded, read, lay_out(loaded, read, warn) if warn else lay_out(loaded, read))
+
+
+def prepare_from_trace(trace: Reader, kernel: str | None = None) -> Prepared:
+    """The run that a trace records, from what it embeds; `kernel`: on another release."""
+    stored = json.loads(trace.header.manifest)
+    data, platform = stored["manifest"], stored["platform"]
+    if kernel is not None:
+        data.setdefault("kernel", {})["release"] = kernel
+    inputs = dict(trace.inputs())
+    read = manifest_from_data(data, platform, inputs.get(DEVICE_TREE))
+    image = Image(trace.header.image_name, trace.image())
+    return Prepared(image, read, lay_out(image, read))
+
+
+def header(prepared: Prepared) -> tuple[Header, list[bytes]]:
+    """The header of a trace of this run, and the inputs that it embeds."""
+    manifest, plan = prepared.manifest, prepared.plan
+    inputs: list[tuple[str, bytes]] = []
+    if manifest.platform.device_tree is not None:
+        inputs.append((DEVICE_TREE, manifest.platform.device_tree))
+    data = copy.deepcopy(dict(manifest.data))
+    for table, key in _UNRECORDED:
+        if isinstance(data.get(table), dict):
+            data[table].pop(key, None)
+            if not data[table]:
+                del data[table]
+    text = json.dumps(
+        {"manifest": data, "platform": manifest.platform_data}, sort_keys=True, separators=(",", ":")
+    )
+    settings: list[tuple[str, str]] = []
+    if manifest.max_instructions is not None:
+        settings.append(("max_instructions", str(manifest.max_instructions)))
+    return (
+        Header(
+            release=plan.release.name,
+            platform=plan.platform,
+            clock_hz=plan.clock_hz,
+            digest_interval=DIGEST_INTERVAL,
+            plan_digest=plan_digest(plan),
+            image_name=Path(prepared.image.path).name,
+            image_sha256=bytes.fromhex(prepared.image.sha256),
+            manifest=text,
+            options=tuple((name, str(value)) for name, value in asdict(plan.options).items()),
+            settings=tuple(settings),
+            inputs=tuple((name, hashlib.sha256(content).digest()) for name, content in inputs),
+        ),
+        [content for _, content in inputs],
+    )
+
+
+def plan_digest(plan: BootPlan) -> bytes:
+    """32 bytes that identify a boot plan: equal plans start equal systems."""
+    digest = hashlib.sha256()
+    for load in plan.loads:
+        digest.update(f"{load.address} {load.name} {hashlib.sha256(load.data).hexdigest()}\n".encode())
+    rest = (
+        plan.release.name, plan.options, plan.platform, plan.ram, plan.kernel_base, plan.max_irq, plan.clock_hz,
+        plan.caps, plan.mappings, plan.entry, plan.bootinfo_address, plan.ipc_buffer_address,
+        plan.ipc_buffer_frame, plan.tcb_address, plan.empty_slots, plan.regions,
+    )  # fmt: skip
+    digest.update(repr(rest).encode())
+    return digest.digest()
+
+
+def run(
+    prepared: Prepared,
+    *,
+    trace: Path | None = None,
+    backend: str = "auto",
+    check: str = "off",
+    console: Callable[[bytes], None] | None = None,
+    report: Callable[[Record], None] | None = None,
+) -> BootResult:
+    """Run a prepared system to its end, recording into `trace` and reporting each record if asked to.
+
+    The trace is closed however the run ends, unless retrap itself fails: then it stays a `.partial`.
+    """
+    started = time.perf_counter()
+    plan = prepared.plan
+    session = Session(plan, backend, check)
+    kernel = session.kernel
+    watchers: list[Watcher] = []
+    recorder: Recorder | None = None
+    if trace is not None:
+        head, inputs = header(prepared)
+        recorder = Recorder(
+            trace, head, prepared.image.data, kernel.threads, plan.release, kernel.digest, inputs
+        )
+        watchers.append(recorder)
+    if report is not None:
+        watchers.append(Watch(kernel.threads, plan.release, report))
+    try:
+        result: SessionResult = session.run(tuple(watchers), console, prepared.manifest.max_instructions)
+        if recorder is not None:
+            recorder.close(result.instructions, result.end.value, bytes.fromhex(result.state_digest))
+            recorder = None
+    finally:
+        if recorder is not None:
+            recorder.abandon()
+    return BootResult(
+        outcome=result.end.value,
+        instructions=result.instructions,
+        traps=result.traps,
+        virtual_time_ns=result.virtual_time_ns,
+        kernel=plan.release.name,
+        platform=plan.platform,
+        image_sha256=prepared.image.sha256,
+        trace=None if trace is None else str(trace),
+        state_digest=result.state_digest,
+        wall_s=round(time.perf_counter() - started, 6),
+        deaths=result.deaths,
+    )
+
+
+def boot(
+    image: str | Path | None = None,
+    *,
+    manifest: str | Path | None = None,
+    kernel: str | None = None,
+    platform: str | None = None,
+    arguments: str | None = None,
+    trace: str | Path | None = None,
+    backend: str = "auto",
+    max_instructions: int | None = None,
+    check: str = "off",
+    console: Callable[[bytes], None] | None = None,
+    report: Callable[[Record], None] | None = None,
+) -> BootResult:
+    """Boot a root task and run it until it halts, dies, is quiescent, or a limit is reached.
+
+    `console` gets the bytes that the guest prints, `report` a `Record` of every kernel entry. Raises
+    `retrap.loader.errors.InputError`, `retrap.traces.errors.TraceError` or `UsageError` for bad input.
+    """
+    prepared = prepare(
+        image,
+        manifest=manifest,
+        kernel=kernel,
+        platform=platform,
+        arguments=arguments,
+        max_instructions=max_instructions,
+    )
+    return run(
+        prepared,
+        trace=None if trace is None else Path(trace),
+        backend=backend,
+        check=check,
+        console=console,
+        report=report,
+    )
+
+
+def summary(result: BootResult) -> Mapping[str, Any]:
+    """The result as JSON data."""
+    return asdict(result)
+
+
+# -- the verb ------------------------------------------------------------------------------------------------------
+
+BACKENDS: Final = ("auto", "evaluate", "llvm")
+CHECKS: Final = ("off", "cheap", "full")
+
+
+def command(
+    *,
+    image: Path | None,
+    manifest: Path | None,
+    kernel: str | None,
+    platform: str | None,
+    trace: Path | None,
+    backend: str,
+    max_instructions: int | None,
+    arguments: str | None,
+    strace: bool,
+    stats: bool,
+    check: str,
+    dry_run: bool,
+    summary_file: Path | None,
+) -> int:
+    """`retrap boot`."""
+    choose("--backend", backend, BACKENDS)
+    choose("--check", check, CHECKS)
+    prepared = prepare(
+        image,
+        manifest=manifest,
+        kernel=kernel,
+        platform=platform,
+        arguments=arguments,
+        max_instructions=max_instructions,
+        warn=lambda text: write_error(f"retrap: warning: {text}\n"),
+    )
+    if dry_run:
+        from retrap.tools.memory_map import print_plan
+
+        print_plan(prepared)
+        return Status.OK
+    report = None
+    if strace:
+        from retrap.traces.show import printer
+
+        report = printer(prepared.plan.release, lambda line: write_error(line + "\n"))
+
+    result = run(
+        prepared, trace=trace, backend=backend, check=check, console=write_console, report=report
+    )
+    sys.stdout.flush()
+    for death in result.deaths:
+        write_error(f"retrap: {death}\n")
+    if result.outcome == End.LIMIT:
+        write_error(
+            f"retrap: {prepared.image.path}: stopped after {result.instructions} instructions (--max-instructions)\n"
+        )
+    if stats:
+        write_error(statistics(result))
+    if summary_file is not None:
+        write_file(summary_file, json.dumps(summary(result), indent=2) + "\n")
+    return result.status
+
+
+def choose(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise `UsageError` unless `value` is one of `allowed`."""
+    if value not in allowed:
+        raise UsageError(f"{option}: {value!r} is none of {', '.join(allowed)}")
+
+
+def write_console(data: bytes) -> None:
+    """Guest output: bytes as they come, a line at a time on a terminal."""
+    out = sys.stdout.buffer
+    out.write(data)
+    if b"\n" in data:
+        out.flush()
+
+
+def write_error(text: str) -> None:
+    """Something of retrap's own."""
+    sys.stderr.write(text)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a result file; raises `UsageError` with the file and the reason."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def statistics(result: BootResult) -> str:
+    """What `--stats` prints."""
+    mips = result.instructions / result.wall_s / 1e6 if result.wall_s else 0.0
+    per_trap = result.wall_s / result.traps * 1e6 if result.traps else 0.0
+    rows = (
+        ("outcome", result.outcome),
+        ("instructions", f"{result.instructions:,}"),
+        ("traps", f"{result.traps:,}"),
+        ("virtual time", f"{result.virtual_time_ns / 1e6:,.3f} ms"),
+        ("wall time", f"{result.wall_s:.3f} s ({mips:.1f} MIPS, {per_trap:.1f} µs a trap)"),
+        ("state digest", result.state_digest),
+    )
+    return "".join(f"retrap: {name + ':':<15}{value}\n" for name, value in rows)
