@@ -7,7 +7,6 @@ from typing import Final, final
 from retrap.kernel import deletion, derivation
 from retrap.kernel.caps import (
     ALL_RIGHTS,
-    BADGE_MASK,
     NULL,
     Cap,
     CNodeCap,
@@ -18,7 +17,6 @@ from retrap.kernel.caps import (
 )
 from retrap.kernel.endpoint import cancel_badged_sends
 from retrap.kernel.failures import (
-    KernelDied,
     failed_lookup,
     illegal_operation,
     missing_capability,
@@ -168,15 +166,6 @@ def _source(state: KernelState, target: Slot, message: Message) -> Slot:
     return source
 
 
-def with_data(state: KernelState, cap: Cap, preserve: bool, data: int) -> Cap:
-    """The capability with a new badge or guard. Debug kernels stop at a badge that is too wide."""
-    if data > BADGE_MASK and state.options.debug and not preserve:
-        kind = cap.tag
-        if (kind == Tag.ENDPOINT or kind == Tag.NOTIFICATION) and cap.shown_badge == 0:
-            raise KernelDied(f"assertion failed: the badge {data:#x} has more than 28 bits")
-    return cap.with_data(preserve, data)
-
-
 _INVALID: Final = "a capability of this kind cannot be copied or changed in this way"
 
 
@@ -197,7 +186,7 @@ def _decode_mint(state: KernelState, slot: Slot, cap: CNodeCap, message: Message
     words = message.words
     if len(words) < 6:
         raise truncated_message("the rights or the badge are missing")
-    changed = with_data(state, source.cap.masked(words[4] & ALL_RIGHTS), False, words[5])
+    changed = source.cap.masked(words[4] & ALL_RIGHTS).with_data(False, words[5])
     new = derivation.derive(source, changed)
     if new.tag == Tag.NULL:
         raise illegal_operation(_INVALID)

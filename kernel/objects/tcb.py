@@ -28,7 +28,6 @@ from retrap.kernel.failures import (
 )
 from retrap.kernel.message import Invocation, Message
 from retrap.kernel.notification import bind, unbind
-from retrap.kernel.objects.cnode import with_data
 from retrap.kernel.registers import PC, RESTART_PC, read_register, sanitise, set_next_pc, write_register
 from retrap.kernel.scheduler import reschedule_required, set_priority
 from retrap.kernel.slots import Slot
@@ -359,21 +358,19 @@ def _decode_buffer(address: int, slot: Slot) -> Buffer:
     return Buffer(address, cap, slot)
 
 
-def _decode_space(
-    state: KernelState, thread: Tcb, handler: int, data: tuple[int, int], croot: Slot, vroot: Slot
-) -> Space:
+def _decode_space(thread: Tcb, handler: int, data: tuple[int, int], croot: Slot, vroot: Slot) -> Space:
     """Check new roots. `data` changes their guards, where it is not 0."""
     if long_running(thread.slots[TCB_CTABLE]) or long_running(thread.slots[TCB_VTABLE]):
         raise illegal_operation("the thread's CSpace or VSpace is being deleted")
     croot_cap = croot.cap
     if data[0] != 0:
-        croot_cap = with_data(state, croot_cap, False, data[0])
+        croot_cap = croot_cap.with_data(False, data[0])
     croot_cap = derivation.derive(croot, croot_cap)
     if not isinstance(croot_cap, CNodeCap):
         raise illegal_operation("the CSpace root is not a CNode")
     vroot_cap = vroot.cap
     if data[1] != 0:
-        vroot_cap = with_data(state, vroot_cap, False, data[1])
+        vroot_cap = vroot_cap.with_data(False, data[1])
     vroot_cap = derivation.derive(vroot, vroot_cap)
     if not isinstance(vroot_cap, PageDirectoryCap) or not vroot_cap.mapped:
         raise illegal_operation("the VSpace root is not a page directory with an ASID")
@@ -387,7 +384,7 @@ def _decode_configure(state: KernelState, slot: Slot, cap: ThreadCap, message: M
     croot, vroot, frame = message.caps
     thread = thread_of(state, cap)
     buffer = _decode_buffer(address, frame)
-    space = _decode_space(state, thread, handler, (croot_data, vroot_data), croot, vroot)
+    space = _decode_space(thread, handler, (croot_data, vroot_data), croot, vroot)
     return Configure(thread, slot, cap, space, buffer)
 
 
@@ -404,7 +401,7 @@ def _decode_set_space(state: KernelState, slot: Slot, cap: ThreadCap, message: M
     handler, croot_data, vroot_data = message.words[:3]
     croot, vroot = message.caps[:2]
     thread = thread_of(state, cap)
-    space = _decode_space(state, thread, handler, (croot_data, vroot_data), croot, vroot)
+    space = _decode_space(thread, handler, (croot_data, vroot_data), croot, vroot)
     return Configure(thread, slot, cap, space, None)
 
 
