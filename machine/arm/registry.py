@@ -244,7 +244,7 @@ def _thumb_diagram(arm: str) -> str:
     tokens = arm.split()
     if tokens[0] == "cond":
         return " ".join(["1110", *tokens[1:]])
-    if tokens[0] == "1111001" and tokens[1] in ("U", "0", "1"):
+    if tokens[0] == "1111001":
         return " ".join(["111", tokens[1], "1111", *tokens[2:]])
     if tokens[0].startswith("1111001") and len(tokens[0]) >= 8:
         return " ".join(["111" + tokens[0][7] + "1111" + tokens[0][8:], *tokens[1:]])
