@@ -155,7 +155,9 @@ def _start(state: KernelState, thread: Tcb, node: CNode, by_kind: dict[CapKind, 
     for frame in by_kind.get(CapKind.FRAME, []):
         if frame.address == plan.ipc_buffer_frame and frame.mapped_at == plan.ipc_buffer_address:
             source = node.slot(frame.slot)
-            derivation.insert(source.cap.derived(), source, thread.slots[TCB_BUFFER])
+            # 1.0.3 put the capability itself there, mapping included: deleting it unmaps the buffer.
+            copy = source.cap if state.facts.boot_buffer_is_mapped_copy else source.cap.derived()
+            derivation.insert(copy, source, thread.slots[TCB_BUFFER])
     thread.buffer_address = plan.ipc_buffer_address
     setup_reply_master(thread)
     thread.priority = HIGHEST_PRIORITY

@@ -131,6 +131,7 @@ class Facts:
     page_flush_checks_mapping: bool = True  # a stale frame capability is refused; before, the kernel crashed
     get_address_answers_calls_only: bool = True  # before: Page_GetAddress wrote r1 and r2 even for a Send
     asid_pool_count: int = 128  # how many ASID pools can exist
+    boot_buffer_is_mapped_copy: bool = False  # replacing the initial thread's IPC buffer unmaps the old one
     # Interrupts.
     irq_number_bits: int = 32  # IRQControl looks at that many bits of the interrupt number, GIC platforms
     # … one line per fact; the table grows with the releases
