@@ -24,6 +24,8 @@ from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import AddressSpace
 from retrap.machine.traps import Trap, TrapKind
 
+_SVC: Final = TrapKind.SVC
+
 _BLOCKED: Final = frozenset(
     (
         ThreadState.BLOCKED_ON_SEND,
@@ -107,7 +109,7 @@ class Kernel:
         words = thread.context.words
         kind = trap.kind
         try:
-            if kind is TrapKind.SVC:
+            if kind is _SVC:
                 # The kernel takes the system call to be four bytes before where it returns to, which in Thumb
                 # state is the instruction before it.
                 pc = words[PC]

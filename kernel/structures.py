@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from retrap.kernel.caps import Cap, Tag
+from retrap.kernel.caps import Cap, ReplyCap, Tag
 from retrap.kernel.slots import Slot
 from retrap.machine.context import Context
 
@@ -100,7 +100,8 @@ class Tcb(KernelObject):
         "block_badge", "block_can_grant", "block_can_grant_reply", "block_is_call", "blocked_on",
         "bound_notification", "buffer_address", "buffer_cap", "buffer_physical", "buffer_words", "context",
         "domain", "fault", "fault_handler", "flags", "live", "max_priority", "name", "number", "priority",
-        "queue_next", "queue_prev", "queued", "ready_next", "ready_prev", "slots", "state", "time_slice",
+        "queue_next", "queue_prev", "queued", "ready_next", "ready_prev", "reply_cap",
+        "reply_cap_with_grant", "slots", "state", "time_slice",
     )  # fmt: skip
 
     def __init__(self, address: int, number: int, context: Context) -> None:
@@ -110,6 +111,9 @@ class Tcb(KernelObject):
         self.live = True  # False once its memory is free again
         self.context = context
         self.slots: Final = [Slot(address, index) for index in range(TCB_SLOTS)]
+        # The two capabilities that a call of this thread can give: values, made once.
+        self.reply_cap: Final = ReplyCap(address, False, False)
+        self.reply_cap_with_grant: Final = ReplyCap(address, False, True)
         self.state = ThreadState.INACTIVE
         # While blocked on an endpoint or a notification: on which, and what the sender may do.
         self.blocked_on: KernelObject | None = None

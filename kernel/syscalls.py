@@ -51,9 +51,11 @@ _RUNNING: Final = ThreadState.RUNNING
 
 
 def _shown(cap: Cap) -> tuple[str, int, int]:
-    if isinstance(cap, EndpointCap | NotificationCap):
-        return (KIND_NAMES[cap.tag], cap.address, cap.badge)
-    return (KIND_NAMES[cap.tag], cap.address, 0)
+    """A capability as `Effects` shows it: kind, object, badge."""
+    tag = cap.tag
+    if tag == Tag.ENDPOINT or tag == Tag.NOTIFICATION:
+        return (KIND_NAMES[tag], cap.address, cap.shown_badge)
+    return (KIND_NAMES[tag], cap.address, 0)
 
 
 def _cap_fault(state: KernelState, cptr: int, blocking: bool, failure: LookupFailure) -> None:
@@ -84,7 +86,9 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> None:
         _cap_fault(state, cptr, blocking, failed.failure)
         return
     cap = slot.cap
-    effects.target = _shown(cap)
+    shown = _shown(cap)
+    effects.target = shown
+    effects.badge = shown[2]
     caps: list[Slot]
     if info & 0x180:
         try:
@@ -179,7 +183,9 @@ def handle_recv(state: KernelState, blocking: bool) -> None:
     except LookupFailed as failed:
         handle_fault(state, thread, CapFault(cptr, True, failed.failure))
         return
-    effects.target = _shown(cap)
+    shown = _shown(cap)
+    effects.target = shown
+    effects.badge = shown[2]
     if isinstance(cap, EndpointCap):
         if cap.rights & READ:
             delete_caller_cap(state, thread)

@@ -28,7 +28,8 @@ def setup_reply_master(thread: Tcb) -> None:
 def setup_caller_cap(state: KernelState, sender: Tcb, receiver: Tcb, grant: bool) -> None:
     """The sender waits for a reply; the receiver gets the right to give it."""
     set_thread_state(state, sender, ThreadState.BLOCKED_ON_REPLY)
-    derivation.insert(ReplyCap(sender.address, False, grant), sender.slots[TCB_REPLY], receiver.slots[TCB_CALLER])
+    cap = sender.reply_cap_with_grant if grant else sender.reply_cap
+    derivation.insert(cap, sender.slots[TCB_REPLY], receiver.slots[TCB_CALLER])
 
 
 def cancel_ipc(state: KernelState, thread: Tcb) -> None:

@@ -59,11 +59,13 @@ def transfer(
     length = info_length(info)
     log = state.effects.registers
     number = receiver.number
-    in_registers = length if length < MESSAGE_REGISTERS else MESSAGE_REGISTERS
-    for slot in range(FIRST_MR, FIRST_MR + in_registers):
-        value = source[slot]
-        target[slot] = value
-        log.append((number, slot, value))
+    if length:
+        end = FIRST_MR + (length if length < MESSAGE_REGISTERS else MESSAGE_REGISTERS)
+        target[FIRST_MR:end] = source[FIRST_MR:end]
+        slot = FIRST_MR
+        for value in source[FIRST_MR:end].tolist():
+            log.append((number, slot, value))
+            slot += 1
     if length > MESSAGE_REGISTERS:
         outgoing = send_buffer(state, sender)
         incoming = receive_buffer(state, receiver)
