@@ -9,6 +9,7 @@
 * `0101` are fixed bits. `(0)(1)` are should-be bits: other values are UNPREDICTABLE.
 * `Rn`, `imm12`, `type`, `registers:13` are fields. Widths follow the manual (`WIDTHS`, digits after `imm`), a
   name not known there is one bit wide, and `name:n` says it outright.
+* `name!=value` leaves out the words that have `value` in that field: they are another encoding's.
 * `name=value` adds a constant field, so that encodings that lack a field look like those that have it.
   `S=it` stands for the 16-bit encodings that set the flags outside an IT block only (value `FLAGS_OUTSIDE_IT`).
 
@@ -117,6 +118,7 @@ class Encoding:
     __slots__ = (
         "conditional",
         "constants",
+        "excluded",
         "fixed",
         "form",
         "instruction",
@@ -138,8 +140,13 @@ class Encoding:
         self.thumb: Final = label.startswith("T")
         layout: list[tuple[str, int, int]] = []  # name, lowest bit, width
         constants: list[tuple[str, int]] = []
+        excluded: list[tuple[str, int]] = [("cond", 15)] if not self.thumb else []
         mask = value = should_mask = should_value = length = 0
         for token in diagram.split():
+            if "!=" in token:
+                name, _, text = token.partition("!=")
+                excluded.append((name, int(text, 0)))
+                continue
             if "=" in token:
                 name, _, text = token.partition("=")
                 constants.append((name, FLAGS_OUTSIDE_IT if text == "it" else int(text, 0)))
@@ -175,6 +182,12 @@ class Encoding:
         self.constants: Final = tuple(constants)
         self.widths: Final = {name: width for name, _, width in layout}
         self.conditional: Final = "cond" in self.widths
+        places = {name: (low, (1 << width) - 1) for name, low, width in self.layout}
+        self.excluded: Final = tuple(
+            (places[name][1] << places[name][0], value << places[name][0])
+            for name, value in excluded
+            if name in places
+        )
 
     def __repr__(self) -> str:
         return self.title
@@ -188,11 +201,11 @@ class Encoding:
     def matches(self, word: int) -> bool:
         """Whether `word` is written in this encoding, other things (more specific ones) being absent.
 
-        A cond field of 1111 is never meant: it selects the unconditional space (A5.7).
+        A cond field of 1111 is never meant in A32: it selects the unconditional space (A5.7).
         """
-        return word & self.mask == self.value and not (
-            self.conditional and not self.thumb and word >> 28 == 15
-        )
+        if word & self.mask != self.value:
+            return False
+        return all(word & mask != value for mask, value in self.excluded)
 
     def decode(self, word: int) -> Decoded:
         fields = {name: word >> low & ((1 << width) - 1) for name, low, width in self.layout}

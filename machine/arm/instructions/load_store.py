@@ -85,13 +85,13 @@ def _store(b: Builder, i: Decoded, size: int) -> None:
     immediate A1    cond 010 P U 0 W 1 Rn Rt imm12
     immediate T1    011 0 1 imm5 Rn:3 Rt:3  scale=4
     immediate T2    1001 1 Rt:3 imm8  Rn=13 scale=4
-    immediate T3    11111 00 0 1 10 1 Rn Rt imm12
-    immediate T4    11111 00 0 0 10 1 Rn Rt 1 P U W imm8
+    immediate T3    11111 00 0 1 10 1 Rn Rt imm12  Rn!=15
+    immediate T4    11111 00 0 0 10 1 Rn Rt 1 P U W imm8 Rn!=15
     literal T1      01001 Rt:3 imm8  Rn=15 scale=4
     literal T2      11111 00 0 U 10 1 1111 Rt imm12  Rn=15
     register A1     cond 011 P U 0 W 1 Rn Rt imm5 type 0 Rm
     register T1     0101 100 Rm:3 Rn:3 Rt:3
-    register T2     11111 00 0 0 10 1 Rn Rt 0 00000 imm2 Rm
+    register T2     11111 00 0 0 10 1 Rn Rt 0 00000 imm2 Rm Rn!=15
 """)  # fmt: skip
 def ldr(b: Builder, i: Decoded) -> None:
     _load(b, i, 4)
@@ -100,12 +100,12 @@ def ldr(b: Builder, i: Decoded) -> None:
 @instruction("LDRB", "A8.8.67-A8.8.70", """
     immediate A1    cond 010 P U 1 W 1 Rn Rt imm12
     immediate T1    011 1 1 imm5 Rn:3 Rt:3
-    immediate T2    11111 00 0 1 00 1 Rn Rt imm12
-    immediate T3    11111 00 0 0 00 1 Rn Rt 1 P U W imm8
+    immediate T2    11111 00 0 1 00 1 Rn Rt imm12  Rn!=15
+    immediate T3    11111 00 0 0 00 1 Rn Rt 1 P U W imm8 Rn!=15
     literal T1      11111 00 0 U 00 1 1111 Rt imm12  Rn=15
     register A1     cond 011 P U 1 W 1 Rn Rt imm5 type 0 Rm
     register T1     0101 110 Rm:3 Rn:3 Rt:3
-    register T2     11111 00 0 0 00 1 Rn Rt 0 00000 imm2 Rm
+    register T2     11111 00 0 0 00 1 Rn Rt 0 00000 imm2 Rm Rn!=15
 """)  # fmt: skip
 def ldrb(b: Builder, i: Decoded) -> None:
     _load(b, i, 1)
@@ -114,12 +114,12 @@ def ldrb(b: Builder, i: Decoded) -> None:
 @instruction("LDRH", "A8.8.79-A8.8.82", """
     immediate A1    cond 000 P U 1 W 1 Rn Rt imm4H 1 01 1 imm4L
     immediate T1    100 0 1 imm5 Rn:3 Rt:3  scale=2
-    immediate T2    11111 00 0 1 01 1 Rn Rt imm12
-    immediate T3    11111 00 0 0 01 1 Rn Rt 1 P U W imm8
+    immediate T2    11111 00 0 1 01 1 Rn Rt imm12  Rn!=15
+    immediate T3    11111 00 0 0 01 1 Rn Rt 1 P U W imm8 Rn!=15
     literal T1      11111 00 0 U 01 1 1111 Rt imm12  Rn=15
     register A1     cond 000 P U 0 W 1 Rn Rt (0000) 1 01 1 Rm
     register T1     0101 101 Rm:3 Rn:3 Rt:3
-    register T2     11111 00 0 0 01 1 Rn Rt 0 00000 imm2 Rm
+    register T2     11111 00 0 0 01 1 Rn Rt 0 00000 imm2 Rm Rn!=15
 """)  # fmt: skip
 def ldrh(b: Builder, i: Decoded) -> None:
     _load(b, i, 2)
@@ -127,12 +127,12 @@ def ldrh(b: Builder, i: Decoded) -> None:
 
 @instruction("LDRSB", "A8.8.84-A8.8.86", """
     immediate A1    cond 000 P U 1 W 1 Rn Rt imm4H 1 10 1 imm4L
-    immediate T1    11111 00 1 1 00 1 Rn Rt imm12
-    immediate T2    11111 00 1 0 00 1 Rn Rt 1 P U W imm8
+    immediate T1    11111 00 1 1 00 1 Rn Rt imm12  Rn!=15
+    immediate T2    11111 00 1 0 00 1 Rn Rt 1 P U W imm8 Rn!=15
     literal T1      11111 00 1 U 00 1 1111 Rt imm12  Rn=15
     register A1     cond 000 P U 0 W 1 Rn Rt (0000) 1 10 1 Rm
     register T1     0101 011 Rm:3 Rn:3 Rt:3
-    register T2     11111 00 1 0 00 1 Rn Rt 0 00000 imm2 Rm
+    register T2     11111 00 1 0 00 1 Rn Rt 0 00000 imm2 Rm Rn!=15
 """)  # fmt: skip
 def ldrsb(b: Builder, i: Decoded) -> None:
     _load(b, i, 1, signed=True)
@@ -140,12 +140,12 @@ def ldrsb(b: Builder, i: Decoded) -> None:
 
 @instruction("LDRSH", "A8.8.88-A8.8.90", """
     immediate A1    cond 000 P U 1 W 1 Rn Rt imm4H 1 11 1 imm4L
-    immediate T1    11111 00 1 1 01 1 Rn Rt imm12
-    immediate T2    11111 00 1 0 01 1 Rn Rt 1 P U W imm8
+    immediate T1    11111 00 1 1 01 1 Rn Rt imm12  Rn!=15
+    immediate T2    11111 00 1 0 01 1 Rn Rt 1 P U W imm8 Rn!=15
     literal T1      11111 00 1 U 01 1 1111 Rt imm12  Rn=15
     register A1     cond 000 P U 0 W 1 Rn Rt (0000) 1 11 1 Rm
     register T1     0101 111 Rm:3 Rn:3 Rt:3
-    register T2     11111 00 1 0 01 1 Rn Rt 0 00000 imm2 Rm
+    register T2     11111 00 1 0 01 1 Rn Rt 0 00000 imm2 Rm Rn!=15
 """)  # fmt: skip
 def ldrsh(b: Builder, i: Decoded) -> None:
     _load(b, i, 2, signed=True)
@@ -197,7 +197,7 @@ def strh(b: Builder, i: Decoded) -> None:
 @instruction("LDRT", "A8.8.92", """
     A1  cond 010 0 U 0 1 1 Rn Rt imm12  P=0 unprivileged=1
     A2  cond 011 0 U 0 1 1 Rn Rt imm5 type 0 Rm  P=0 unprivileged=1
-    T1  11111 00 0 0 10 1 Rn Rt 1 110 imm8  unprivileged=1
+    T1  11111 00 0 0 10 1 Rn Rt 1 110 imm8  unprivileged=1 Rn!=15
 """)  # fmt: skip
 def ldrt(b: Builder, i: Decoded) -> None:
     _load(b, i, 4)
@@ -206,7 +206,7 @@ def ldrt(b: Builder, i: Decoded) -> None:
 @instruction("LDRBT", "A8.8.71", """
     A1  cond 010 0 U 1 1 1 Rn Rt imm12  P=0 unprivileged=1
     A2  cond 011 0 U 1 1 1 Rn Rt imm5 type 0 Rm  P=0 unprivileged=1
-    T1  11111 00 0 0 00 1 Rn Rt 1 110 imm8  unprivileged=1
+    T1  11111 00 0 0 00 1 Rn Rt 1 110 imm8  unprivileged=1 Rn!=15
 """)  # fmt: skip
 def ldrbt(b: Builder, i: Decoded) -> None:
     _load(b, i, 1)
@@ -215,7 +215,7 @@ def ldrbt(b: Builder, i: Decoded) -> None:
 @instruction("LDRHT", "A8.8.83", """
     A1  cond 000 0 U 1 1 1 Rn Rt imm4H 1 01 1 imm4L  P=0 unprivileged=1
     A2  cond 000 0 U 0 1 1 Rn Rt (0000) 1 01 1 Rm  P=0 unprivileged=1
-    T1  11111 00 0 0 01 1 Rn Rt 1 110 imm8  unprivileged=1
+    T1  11111 00 0 0 01 1 Rn Rt 1 110 imm8  unprivileged=1 Rn!=15
 """)  # fmt: skip
 def ldrht(b: Builder, i: Decoded) -> None:
     _load(b, i, 2)
@@ -224,7 +224,7 @@ def ldrht(b: Builder, i: Decoded) -> None:
 @instruction("LDRSBT", "A8.8.87", """
     A1  cond 000 0 U 1 1 1 Rn Rt imm4H 1 10 1 imm4L  P=0 unprivileged=1
     A2  cond 000 0 U 0 1 1 Rn Rt (0000) 1 10 1 Rm  P=0 unprivileged=1
-    T1  11111 00 1 0 00 1 Rn Rt 1 110 imm8  unprivileged=1
+    T1  11111 00 1 0 00 1 Rn Rt 1 110 imm8  unprivileged=1 Rn!=15
 """)  # fmt: skip
 def ldrsbt(b: Builder, i: Decoded) -> None:
     _load(b, i, 1, signed=True)
@@ -233,7 +233,7 @@ def ldrsbt(b: Builder, i: Decoded) -> None:
 @instruction("LDRSHT", "A8.8.91", """
     A1  cond 000 0 U 1 1 1 Rn Rt imm4H 1 11 1 imm4L  P=0 unprivileged=1
     A2  cond 000 0 U 0 1 1 Rn Rt (0000) 1 11 1 Rm  P=0 unprivileged=1
-    T1  11111 00 1 0 01 1 Rn Rt 1 110 imm8  unprivileged=1
+    T1  11111 00 1 0 01 1 Rn Rt 1 110 imm8  unprivileged=1 Rn!=15
 """)  # fmt: skip
 def ldrsht(b: Builder, i: Decoded) -> None:
     _load(b, i, 2, signed=True)
@@ -278,11 +278,11 @@ def strht(b: Builder, i: Decoded) -> None:
 
 @instruction("PLD", "A8.8.126-A8.8.128", """
     immediate A1    1111 0101 U R 01 Rn (1111) imm12
-    immediate T1    11111 00 0 1 0 W 1 Rn 1111 imm12
-    immediate T2    11111 00 0 0 0 W 1 Rn 1111 1100 imm8
+    immediate T1    11111 00 0 1 0 W 1 Rn 1111 imm12  Rn!=15
+    immediate T2    11111 00 0 0 0 W 1 Rn 1111 1100 imm8 Rn!=15
     literal T1      11111 00 0 U 0 (0) 1 1111 1111 imm12
     register A1     1111 0111 U R 01 Rn (1111) imm5 type 0 Rm
-    register T1     11111 00 0 0 0 W 1 Rn 1111 0 00000 imm2 Rm
+    register T1     11111 00 0 0 0 W 1 Rn 1111 0 00000 imm2 Rm Rn!=15
 """)  # fmt: skip
 def pld(b: Builder, i: Decoded) -> None:
     """PLD, and PLDW where R is 0 (A32) or W is 1 (T32)."""
@@ -292,11 +292,11 @@ def pld(b: Builder, i: Decoded) -> None:
 
 @instruction("PLI", "A8.8.129-A8.8.130", """
     immediate A1    1111 0100 U 1 01 Rn (1111) imm12
-    immediate T1    11111 00 1 1 00 1 Rn 1111 imm12
-    immediate T2    11111 00 1 0 00 1 Rn 1111 1100 imm8
+    immediate T1    11111 00 1 1 00 1 Rn 1111 imm12  Rn!=15
+    immediate T2    11111 00 1 0 00 1 Rn 1111 1100 imm8 Rn!=15
     literal T3      11111 00 1 U 00 1 1111 1111 imm12
     register A1     1111 0110 U 1 01 Rn (1111) imm5 type 0 Rm
-    register T1     11111 00 1 0 00 1 Rn 1111 0 00000 imm2 Rm
+    register T1     11111 00 1 0 00 1 Rn 1111 0 00000 imm2 Rm Rn!=15
 """)  # fmt: skip
 def pli(b: Builder, i: Decoded) -> None:
     i.unpredictable_if("Rm" in i and (i["Rm"] == PC or (b.thumb and bad(i["Rm"]))))
@@ -305,10 +305,10 @@ def pli(b: Builder, i: Decoded) -> None:
 @instruction("Unallocated memory hint", "A5.7.1, A6.3.8", """
     immediate A1    1111 0100 U 0 01 Rn any:16
     register A1     1111 0110 U 0 01 Rn any:11 0 any2:4
-    immediate T1    11111 00 1 1 01 1 Rn 1111 imm12
-    immediate T2    11111 00 1 0 01 1 Rn 1111 1100 imm8
+    immediate T1    11111 00 1 1 01 1 Rn 1111 imm12  Rn!=15
+    immediate T2    11111 00 1 0 01 1 Rn 1111 1100 imm8 Rn!=15
     literal T1      11111 00 1 U 01 1 1111 1111 imm12
-    register T1     11111 00 1 0 01 1 Rn 1111 0 00000 imm2 Rm
+    register T1     11111 00 1 0 01 1 Rn 1111 0 00000 imm2 Rm Rn!=15
 """)  # fmt: skip
 def memory_hint(b: Builder, i: Decoded) -> None:
     """Executes as NOP."""

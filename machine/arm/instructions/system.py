@@ -146,7 +146,7 @@ def setend(b: Builder, i: Decoded) -> None:
 @instruction("CPS", "B9.3.2", """
     A1  1111 00010000 imod:2 M 0 (0000000) A I F (0) mode:5
     T1  1011 0110 011 im (0) A I F
-    T2  11110 0 111 01 0 (1111) 10 (0) (0) (0) imod:2 M A I F mode:5
+    T2  11110 0 111 01 0 (1111) 10 (0) 0 (0) imod:2 M A I F mode:5
 """)  # fmt: skip
 def cps(b: Builder, i: Decoded) -> None:
     """Changes nothing in User mode."""

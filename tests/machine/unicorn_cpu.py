@@ -1,0 +1,111 @@
+"""unicorn (GPL, tests only) as an oracle: one instruction of a `Case` on its Cortex-A15, in User mode."""
+
+from __future__ import annotations
+
+import unicorn
+from isa_oracle import (
+    CODE,
+    CODE_SIZE,
+    CONST,
+    CONST_BYTES,
+    CONST_SIZE,
+    DATA,
+    DATA_BYTES,
+    DATA_SIZE,
+    PC,
+    Case,
+    Outcome,
+)
+from isa_oracle import STOP
+from retrap.machine.arm.decode import to_bytes
+from unicorn import arm_const as arm
+
+_CORE = tuple(getattr(arm, f"UC_ARM_REG_R{n}") for n in range(15))
+
+
+class Unicorn:
+    """Runs cases. A new emulator now and then, because translations of changed code pile up."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self._start()
+
+    def _start(self) -> None:
+        uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_ARM)
+        uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_A15)
+        uc.mem_map(CODE, CODE_SIZE, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+        uc.mem_map(DATA, DATA_SIZE, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
+        uc.mem_map(CONST, CONST_SIZE, unicorn.UC_PROT_READ)
+        uc.mem_write(DATA, DATA_BYTES)
+        uc.mem_write(CONST, CONST_BYTES)
+        uc.hook_add(unicorn.UC_HOOK_INTR, self._interrupt)
+        uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._invalid)
+        self.uc = uc
+
+    def _interrupt(self, uc: unicorn.Uc, number: int, _: object) -> None:
+        if self.interrupt is None:
+            self.interrupt = number
+        uc.emu_stop()
+
+    def _invalid(self, uc: unicorn.Uc, access: int, address: int, *_: object) -> bool:
+        if self.fault is None:
+            self.fault = (address, access in (unicorn.UC_MEM_WRITE_UNMAPPED, unicorn.UC_MEM_WRITE_PROT))
+        return False
+
+    def run(self, case: Case) -> Outcome:
+        self.runs += 1
+        if self.runs % 20000 == 0:
+            self._start()
+        uc = self.uc
+        code = to_bytes(case.word, case.thumb)
+        start = PC - len(case.prefix)
+        uc.mem_write(start, case.prefix + code + STOP[case.thumb])
+        uc.ctl_flush_tb()
+        self.interrupt: int | None = None
+        self.fault: tuple[int, bool] | None = None
+        cpsr = case.nzcvq << 27 | case.ge << 16 | case.big_endian << 9 | case.thumb << 5 | 0x10
+        cpsr |= (case.it & 3) << 25 | (case.it >> 2) << 10
+        uc.reg_write(arm.UC_ARM_REG_CPSR, cpsr)
+        for register, value in zip(_CORE, case.core, strict=True):
+            uc.reg_write(register, value)
+        failed = ""
+        try:
+            uc.emu_start(start | case.thumb, 0xFFFFFFFF, count=2 if case.prefix else 1)
+        except unicorn.UcError as error:
+            failed = "UNDEFINED" if error.errno == unicorn.UC_ERR_INSN_INVALID else f"error {error.errno}"
+        cpsr = uc.reg_read(arm.UC_ARM_REG_CPSR)
+        pc = uc.reg_read(arm.UC_ARM_REG_PC)
+        trap = failed
+        after = PC + len(code)
+        if self.fault is not None:
+            trap = "DATA_ABORT"
+            if pc == self.fault[0] and pc != PC:
+                trap = ""  # the instruction is done; it is the next one that cannot be fetched
+        elif self.interrupt is not None:
+            trap = {2: "SVC", 4: "DATA_ABORT", 7: "BREAKPOINT", 1: "UNDEFINED"}.get(self.interrupt, f"interrupt {self.interrupt}")
+        # A condition-failed instruction of an IT block counts as none: it runs on into the SVCs that follow.
+        went_on = self.fault is None and case.it & 15 != 0 and after < pc <= after + 12 and case.encoding.instruction.name != "SVC"
+        if went_on:
+            trap, pc = "", after
+        if trap == "SVC":
+            pc = PC  # it reports the address after
+        out = Outcome(
+            trap=trap,
+            address=self.fault[0] if self.fault else 0,
+            write=self.fault[1] if self.fault else False,
+            core=[uc.reg_read(register) for register in _CORE],
+            pc=pc,
+            thumb=cpsr >> 5 & 1,
+            nzcvq=cpsr >> 27,
+            ge=cpsr >> 16 & 15,
+            it=(cpsr >> 25 & 3) | (cpsr >> 10 & 0x3F) << 2,
+            big_endian=cpsr >> 9 & 1,
+            memory=bytes(uc.mem_read(DATA, DATA_SIZE)),
+        )
+        if went_on:
+            out.it = -1
+        if self.interrupt is not None or failed:
+            self._start()  # after an exception the next count is not kept
+        if out.memory != DATA_BYTES:
+            uc.mem_write(DATA, DATA_BYTES)
+        return out
