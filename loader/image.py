@@ -8,6 +8,7 @@ what people see: symbols and sections. It is imported on first use: that takes l
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -150,12 +151,16 @@ class Image:
     @cached_property
     def symbols(self) -> tuple[Symbol, ...]:
         """Functions and objects, by address. Empty for a stripped file or an unreadable symbol table."""
-        return _symbols(_parsed(self.data, self._header))
+        return _symbols(self._parsed)
 
     @cached_property
     def sections(self) -> tuple[Section, ...]:
         """Sections with an address, by address. Empty if the section table is absent or unreadable."""
-        return _sections(_parsed(self.data, self._header))
+        return _sections(self._parsed)
+
+    @cached_property
+    def _parsed(self) -> Any | None:
+        return _parse(self.data, self._header)
 
     def segment_at(self, address: int) -> Segment | None:
         """The segment that holds a virtual address."""
@@ -295,7 +300,7 @@ def _check_entry(path: str, entry: int, segments: tuple[Segment, ...]) -> None:
 # ------------------------------------------------------------------ for people: symbols and sections, by lief
 
 
-def _parsed(data: bytes, header: layouts.ElfHeader) -> Any | None:
+def _parse(data: bytes, header: layouts.ElfHeader) -> Any | None:
     """The file as lief sees it, or None where its tables cannot be trusted or read."""
     if not _section_table_is_sound(data, header):
         return None
@@ -326,7 +331,12 @@ def _section_table_is_sound(data: bytes, header: layouts.ElfHeader) -> bool:
 
 
 def _symbols(parsed: Any | None) -> tuple[Symbol, ...]:
-    return tuple(sorted(_each_symbol(parsed), key=lambda s: (s.address, s.name))) if parsed else ()
+    if parsed is None:
+        return ()
+    with warnings.catch_warnings():
+        # lief warns about symbol types that it has no name for.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return tuple(sorted(_each_symbol(parsed), key=lambda s: (s.address, s.name)))
 
 
 def _each_symbol(parsed: Any) -> Iterator[Symbol]:

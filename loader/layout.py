@@ -26,8 +26,8 @@ from retrap.loader.boot_memory import (
 )
 from retrap.loader.errors import InputError
 from retrap.loader.image import Image
-from retrap.loader.platform import ADDRESS_SPACE, PAGE, Platform, Span
 from retrap.loader.manifest import Manifest
+from retrap.loader.platform import ADDRESS_SPACE, PAGE, Platform, Span
 from retrap.machine.space import EXECUTE, READ, WRITE
 
 FDT_CHUNK: Final = 6

@@ -18,6 +18,7 @@ from retrap.kernel.abi.release import Release
 from retrap.kernel.boot import BuildOptions
 from retrap.loader.errors import InputError
 from retrap.loader.files import read_file
+from retrap.loader.platform import Device, KernelRegion, Platform, Span, check
 from retrap.loader.tables import (
     DeviceTable,
     Fail,
@@ -32,7 +33,6 @@ from retrap.loader.tables import (
 )
 from retrap.loader.tables import manifest_schema as manifest_schema
 from retrap.loader.tables import platform_schema as platform_schema
-from retrap.loader.platform import Device, KernelRegion, Platform, Span, check
 from retrap.loader.toml_source import TomlSource
 
 MAX_MANIFEST: Final = 4 << 20

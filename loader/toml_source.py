@@ -58,7 +58,7 @@ class TomlSource:
             line = self._lines.get(enclosing)
             if line is not None:
                 return f"line {line}, {key}"
-            enclosing = re.sub(r"(\.[^.\[\]]*|\[\d+\]|[^.\[\]]*)$", "", enclosing)
+            enclosing = enclosing[: max(enclosing.rfind("."), enclosing.rfind("["), 0)]
         return key
 
 
