@@ -307,9 +307,8 @@ def command(
     for death in result.deaths:
         write_error(f"retrap: {death}\n")
     if result.outcome == End.LIMIT:
-        write_error(
-            f"retrap: {prepared.image.path}: stopped after {result.instructions} instructions (--max-instructions)\n"
-        )
+        count = result.instructions
+        write_error(f"retrap: {prepared.image.path}: stopped after {count} instructions (--max-instructions)\n")
     if stats:
         write_error(statistics(result))
     if summary_file is not None:

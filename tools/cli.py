@@ -127,7 +127,9 @@ def boot(
     manifest: Manifest = None,
     kernel: Kernel = None,
     platform: Platform = None,
-    trace: Annotated[Path | None, typer.Option("-o", "--output", metavar="TRACE", help="Record every trap.")] = None,
+    trace: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="TRACE", help="Record every trap.")
+    ] = None,
     backend: Annotated[str, typer.Option(metavar="auto|evaluate|llvm", help="How guest code is run.")] = "auto",
     max_instructions: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Stop after N retired instructions (exit status 4).")
@@ -137,7 +139,9 @@ def boot(
     ] = None,
     strace: Annotated[bool, typer.Option("--strace", help="Print each trap as it happens.")] = False,
     stats: Annotated[bool, typer.Option("--stats", help="Say at the end what the run took.")] = False,
-    check: Annotated[str, typer.Option(metavar="off|cheap|full", help="Verify invariants after every trap.")] = "off",
+    check: Annotated[
+        str, typer.Option(metavar="off|cheap|full", help="Verify invariants after every trap.")
+    ] = "off",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the memory map and bootinfo; run nothing.")
     ] = False,
@@ -167,7 +171,9 @@ def boot(
 def replay(
     trace: Annotated[Path, typer.Argument(metavar="TRACE")],
     kernel: Kernel = None,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Run the embedded image again and compare the traces.")] = False,
+    cpu: Annotated[
+        bool, typer.Option("--cpu", help="Run the embedded image again and compare the traces.")
+    ] = False,
     backend: Annotated[
         str, typer.Option(metavar="auto|evaluate|llvm", help="How guest code is run (with --cpu).")
     ] = "auto",

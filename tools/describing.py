@@ -160,4 +160,4 @@ def _text(value: object, address: bool) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:#010x}" if address else f"{value:,}"
-    return "–" if value is None or value == "" else str(value)
+    return "none" if value is None or value == "" else str(value)

@@ -9,6 +9,7 @@ from retrap.kernel.boot import BootCap, BootPlan, CapKind, Mapping
 from retrap.tools.booting import Prepared
 from retrap.tools.display import table
 
+_KINDS = {False: "", True: "device"}
 _RIGHTS = ((1, "r"), (2, "w"), (4, "x"))
 
 
@@ -35,7 +36,7 @@ def print_plan(prepared: Prepared) -> None:
     table(("slots", "capability"), list(slots(plan)))
     out.write("\nUntyped memory\n")
     rows = [
-        (cap.slot, f"{cap.address:#010x}", cap.size_bits, size_text(1 << cap.size_bits), "device" if cap.device else "")
+        (cap.slot, f"{cap.address:#010x}", cap.size_bits, size_text(1 << cap.size_bits), _KINDS[cap.device])
         for cap in plan.caps
         if cap.kind is CapKind.UNTYPED
     ]
@@ -85,7 +86,7 @@ def _slot_row(first: BootCap, last: int, names: tuple[str, ...]) -> tuple[str, s
         return str(first.slot), f"{first.kind.value} ({names[first.slot]})"
     if first.slot == last:
         return str(first.slot), first.kind.value
-    return f"{first.slot}…{last}", f"{first.kind.value} × {last - first.slot + 1}"
+    return f"{first.slot}…{last}", f"{first.kind.value} x {last - first.slot + 1}"
 
 
 def rights_text(rights: int) -> str:

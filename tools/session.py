@@ -7,6 +7,7 @@ same plan gives the same sequence of traps on every backend.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -75,10 +76,8 @@ class Session:
     ) -> SessionResult:
         """Run until the guest halts, dies, is quiescent, or `max_instructions` are retired."""
         end = End.INTERRUPTED
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             end = self._loop(watchers, console, max_instructions)
-        except KeyboardInterrupt:
-            pass
         kernel = self.kernel
         deaths = tuple(text for _, text in kernel.died)
         if end is End.QUIESCENT and deaths:

@@ -11,13 +11,17 @@ from typing import Final, final
 from retrap.machine.context import Context, Slot
 from retrap.machine.evaluate import Evaluator
 from retrap.machine.llvm.layout import UNTOUCHED, Env, Exit
+from retrap.machine.llvm.lower import Shape
 from retrap.machine.llvm.native import Native
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import AddressSpace
 from retrap.machine.traps import INTERRUPT, SVC, Trap, TrapKind
 
-HOT: Final = 12
+HOT: Final = 40
 """Times that a block head is reached in the evaluator before its region is compiled."""
+
+VERY_HOT: Final = 20_000_000
+"""Instructions that a region executes before it is compiled again, with care: that costs milliseconds."""
 
 
 @final
@@ -47,6 +51,8 @@ class LlvmBackend:
                     elif count == HOT:
                         compiled = self.native.compile(native, key)
                 if compiled is not None:
+                    if compiled.shape is Shape.QUICK and self.native.executed(compiled) > VERY_HOT:
+                        compiled = self.native.promote(native, compiled)
                     native.remember(compiled)
                     env[Env.BUDGET] = end - now
                     env[Env.TOUCHED] = UNTOUCHED

@@ -14,6 +14,7 @@ class Env:
     WRITE_TABLE: Final = 2
     JUMP_CACHE: Final = 3  # host address of the jump cache
     TOUCHED: Final = 4  # virtual address of the access that made a region leave with Exit.STEP, or UNTOUCHED
+    WHY: Final = 5  # scratch: the `Exit` on its way out
     WORDS: Final = 8
 
 

@@ -1,7 +1,8 @@
 """From a region of `Block`s to LLVM IR text: one rule per `Op`, and no meaning of any instruction.
 
-Context slots that a region uses live in allocas, which LLVM turns into registers. Every way out goes through
-one of two tails that write the changed slots back. An access that is not a plain hit in the page tables leaves
+There are two shapes. `Shape.QUICK` works on the context in memory and is cheap to compile without optimisation;
+`Shape.TUNED` keeps the slots that a region uses in allocas, which LLVM turns into registers, and writes them back
+on every way out. An access that is not a plain hit in the page tables leaves
 the region *before* its instruction, with nothing of it committed, and the evaluator performs it: so faults,
 devices, page crossings and code that modifies itself have one definition.
 """
@@ -9,6 +10,7 @@ devices, page crossings and code that modifies itself have one definition.
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import IntEnum
 from typing import Final, final
 
 from retrap.machine.context import Slot
@@ -16,6 +18,14 @@ from retrap.machine.ir.builder import MASK, fold
 from retrap.machine.ir.ops import Access, Block, Inst, Op
 from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env, Exit
 from retrap.machine.traps import TrapKind
+
+
+class Shape(IntEnum):
+    """How a region keeps the registers while it runs."""
+
+    QUICK = 0  # in the context
+    TUNED = 1  # in registers; every way out writes them back
+
 
 Operand = int | str
 """A value number's meaning while lowering: a constant, or the name of an LLVM value."""
@@ -55,9 +65,15 @@ class Step:
 class Lowering:
     """Lowers one region. `text()` is the LLVM function."""
 
-    def __init__(self, name: str, thumb: int, runs: list[list[Step]]) -> None:
-        """`runs`: the region's basic blocks, the entry's first; each a list of consecutive instructions."""
+    def __init__(self, name: str, thumb: int, runs: list[list[Step]], shape: Shape, heat: int = 0) -> None:
+        """`runs`: the region's basic blocks, the entry's first; each a list of consecutive instructions.
+
+        `heat`: host address of the 64-bit word in which a QUICK region counts what it has executed.
+        """
+        self.heat: Final = heat
         self.name = name
+        self.tuned: Final = shape is Shape.TUNED
+        self.home: Final = "%s" if self.tuned else "%p"
         self.thumb = thumb
         self.runs = runs
         self.entries: Final = {run[0].address for run in runs}
@@ -69,6 +85,8 @@ class Lowering:
         self.address = 0
         self.step: Step | None = None
         self.step_exit_used = False
+        self.spans: dict[tuple[int, str], Span] = {}
+        self.affine: dict[int, tuple[int, int]] = {}
 
     def text(self) -> str:
         """The LLVM IR of the whole function."""
@@ -83,17 +101,23 @@ class Lowering:
 
     def _head(self) -> list[str]:
         lines = [f"define i64 @{self.name}(ptr noalias %ctx, ptr noalias %env) {{", "entry:"]
-        lines.append("%budget = alloca i64")
-        lines.append("%why = alloca i64")
-        for slot in sorted(self.slots | self.dirty):
-            lines.append(f"%s{slot} = alloca i{_width(slot)}")
-        for slot in sorted(self.slots | self.dirty):
-            kind = f"i{_width(slot)}"
+        used = sorted(self.slots | self.dirty)
+        for slot in used:
             lines.append(f"%p{slot} = getelementptr i32, ptr %ctx, i32 {slot}")
-            lines.append(f"%l{slot} = load {kind}, ptr %p{slot}, align 4")
-            lines.append(f"store {kind} %l{slot}, ptr %s{slot}")
-        lines.append("%budget0 = load i64, ptr %env")
-        lines.append("store i64 %budget0, ptr %budget")
+        if self.tuned:
+            lines.append("%budget = alloca i64")
+            lines.append("%why = alloca i64")
+            for slot in used:
+                kind = f"i{_width(slot)}"
+                lines.append(f"%s{slot} = alloca {kind}")
+                lines.append(f"%l{slot} = load {kind}, ptr %p{slot}, align 4")
+                lines.append(f"store {kind} %l{slot}, ptr %s{slot}")
+            lines.append("%budget0 = load i64, ptr %env")
+            lines.append("store i64 %budget0, ptr %budget")
+        else:
+            lines.append(f"%budget = getelementptr i64, ptr %env, i32 {Env.BUDGET}")
+            lines.append(f"%why = getelementptr i64, ptr %env, i32 {Env.WHY}")
+            lines.append(f"%heat = inttoptr i64 {self.heat} to ptr")
         for name, index in (("rt", Env.READ_TABLE), ("wt", Env.WRITE_TABLE)):
             lines.append(f"%{name}p = getelementptr i64, ptr %env, i32 {index}")
             lines.append(f"%{name} = load ptr, ptr %{name}p")
@@ -101,6 +125,8 @@ class Lowering:
         return lines
 
     def _write_back(self, tail: str) -> list[str]:
+        if not self.tuned:
+            return []
         lines = []
         for slot in sorted(self.dirty):
             kind = f"i{_width(slot)}"
@@ -112,7 +138,7 @@ class Lowering:
 
     def _tails(self) -> list[str]:
         thumb = "%ct" if Slot.THUMB in self.slots | self.dirty else str(self.thumb)
-        load_thumb = [f"%ct = load i32, ptr %s{Slot.THUMB}"] if thumb == "%ct" else []
+        load_thumb = [f"%ct = load i32, ptr {self.home}{Slot.THUMB}"] if thumb == "%ct" else []
         return [
             "leave:",
             *self._write_back("w"),
@@ -121,7 +147,8 @@ class Lowering:
             "chain:",
             *self._write_back("c"),
             *load_thumb,
-            f"%ck = or i32 %c{Slot.PC}, {thumb}",
+            f"%cpc = load i32, ptr {self.home}{Slot.PC}",
+            f"%ck = or i32 %cpc, {thumb}",
             "%ckey = zext i32 %ck to i64",
             "%ci0 = lshr i32 %ck, 1",
             f"%ci = and i32 %ci0, {(1 << JUMP_CACHE_BITS) - 1}",
@@ -156,6 +183,11 @@ class Lowering:
         out.append(f"t{head:x}:")
         out.append(f"{rest} = sub i64 {have}, {count}")
         out.append(f"store i64 {rest}, ptr %budget")
+        if not self.tuned:
+            cold, warm = self._name(), self._name()
+            out.append(f"{cold} = load i64, ptr %heat")
+            out.append(f"{warm} = add i64 {cold}, {count}")
+            out.append(f"store i64 {warm}, ptr %heat")
         for index, step in enumerate(run):
             step.index, step.run = index, count
             self._instruction(step, index == count - 1)
@@ -203,6 +235,7 @@ class Lowering:
         assert step is not None
         out = self.lines
         target: Operand | None = None
+        self._plan_accesses(insts)
         for inst in insts:
             if inst.op is Op.SET and inst.imm == Slot.PC:
                 target = self.values[inst.a]
@@ -222,7 +255,7 @@ class Lowering:
         if isinstance(target, int):
             self._go(target)
         else:
-            out.append(f"store i32 {target}, ptr %s{Slot.PC}")
+            out.append(f"store i32 {target}, ptr {self.home}{Slot.PC}")
             out.append("br label %chain")
         return True
 
@@ -235,7 +268,7 @@ class Lowering:
         if self.step.after:
             self._leave(target, Exit.LOOKUP, 0)  # regions are entered outside IT blocks
             return
-        self.lines.append(f"store i32 {target}, ptr %s{Slot.PC}")
+        self.lines.append(f"store i32 {target}, ptr {self.home}{Slot.PC}")
         self.lines.append("br label %chain")
 
     def _pending_thumb(self) -> set[int]:
@@ -247,7 +280,7 @@ class Lowering:
         """Out through the tail `leave`, with PC = address and `unused` instructions given back."""
         if unused:
             self._give_back(unused)
-        self.lines.append(f"store i32 {address}, ptr %s{Slot.PC}")
+        self.lines.append(f"store i32 {address}, ptr {self.home}{Slot.PC}")
         self.lines.append(f"store i64 {int(why)}, ptr %why")
         self.lines.append("br label %leave")
 
@@ -278,6 +311,14 @@ class Lowering:
     def _operand(self, number: int) -> str:
         return str(self.values[number])
 
+    def slot_pointer(self, slot: int) -> tuple[int, str]:
+        """The slot that names a 32-bit slot's home, and a pointer into it: halves of D registers share one."""
+        if slot < Slot.D0 or slot % 2 == 0:
+            return slot, f"{self.home}{slot}"
+        pointer = self._name()
+        self.lines.append(f"{pointer} = getelementptr i32, ptr {self.home}{slot - 1}, i32 1")
+        return slot - 1, pointer
+
     def define(self, inst: Inst, text: str) -> None:
         """`inst.d` is the LLVM value computed by `text`."""
         name = self._name()
@@ -295,33 +336,48 @@ class Lowering:
         return numbers[0], numbers[1], numbers[2]
 
     def access(self, inst: Inst, table: str) -> str:
-        """The host address of a load or store, after the checks; leaves the region if they fail."""
-        access = inst.extra
-        assert isinstance(access, Access)
+        """The host address of a load or store, after the checks; leaves the region if they fail.
+
+        Accesses of one instruction at constant distances (LDM, PUSH, LDRD …) are checked together.
+        """
+        root, offset = self.affine.get(inst.a, (inst.a, 0))
+        span = self.spans.get((root, table)) if inst.c < 0 else None
+        if span is None:
+            # A conditional store has a check of its own: it may not happen.
+            access = inst.extra
+            assert isinstance(access, Access)
+            span = Span(root, offset)
+            span.cover(offset, access)
         out = self.lines
-        address = self._operand(inst.a)
+        if not span.base:
+            self._check_span(span, table)
+        pointer = self._name()
+        out.append(f"{pointer} = getelementptr i8, ptr {span.base}, i32 {offset - span.low}")
+        return pointer
+
+    def _check_span(self, span: Span, table: str) -> None:
+        out = self.lines
+        root = self._operand(span.root)
+        address = root
+        if span.low:
+            address = self._name()
+            out.append(f"{address} = add i32 {root}, {span.low & 0xFFFFFFFF}")
         page, entry_at, entry, bad = self._name(), self._name(), self._name(), self._name()
         out.append(f"{page} = lshr i32 {address}, 12")
         out.append(f"{entry_at} = getelementptr i64, ptr %{table}, i32 {page}")
         out.append(f"{entry} = load i64, ptr {entry_at}")
         out.append(f"{bad} = icmp eq i64 {entry}, 0")
-        if access.size > 1:
-            low, off = self._name(), self._name()
-            if access.alignment >= access.size:
-                out.append(f"{low} = and i32 {address}, {access.alignment - 1}")
-                out.append(f"{off} = icmp ne i32 {low}, 0")
-            elif access.alignment > 1:
-                # Aligned, but not so far that it could not cross a page: both conditions.
-                low2, off2, off3 = self._name(), self._name(), self._name()
-                out.append(f"{low} = and i32 {address}, 4095")
-                out.append(f"{off2} = icmp ugt i32 {low}, {4096 - access.size}")
-                out.append(f"{low2} = and i32 {address}, {access.alignment - 1}")
-                out.append(f"{off3} = icmp ne i32 {low2}, 0")
-                out.append(f"{off} = or i1 {off2}, {off3}")
-            else:
-                out.append(f"{low} = and i32 {address}, 4095")
-                out.append(f"{off} = icmp ugt i32 {low}, {4096 - access.size}")
-            both = self._name()
+        size = span.high - span.low
+        if span.alignment > 1:
+            low, off, both = self._name(), self._name(), self._name()
+            out.append(f"{low} = and i32 {address}, {span.alignment - 1}")
+            out.append(f"{off} = icmp ne i32 {low}, 0")
+            out.append(f"{both} = or i1 {bad}, {off}")
+            bad = both
+        if size > span.alignment:
+            low, off, both = self._name(), self._name(), self._name()
+            out.append(f"{low} = and i32 {address}, 4095")
+            out.append(f"{off} = icmp ugt i32 {low}, {4096 - size}")
             out.append(f"{both} = or i1 {bad}, {off}")
             bad = both
         self.fresh += 1
@@ -337,7 +393,51 @@ class Lowering:
         out.append(f"{label}:")
         out.append(f"{host} = add i64 {entry}, {wide}")
         out.append(f"{pointer} = inttoptr i64 {host} to ptr")
-        return pointer
+        span.base = pointer
+
+    def _plan_accesses(self, insts: tuple[Inst, ...]) -> None:
+        """Group the loads and stores of a body by what their addresses are constant distances from."""
+        self.spans = {}
+        self.affine = affine = {}
+        constants = {n: v for n, v in self.values.items() if isinstance(v, int)}
+        for inst in insts:
+            if inst.op is Op.CONST:
+                constants[inst.d] = inst.imm
+            elif inst.op in (Op.ADD, Op.SUB) and inst.width == 32 and inst.b in constants:
+                root, offset = affine.get(inst.a, (inst.a, 0))
+                delta = constants[inst.b]
+                if delta >> 31:
+                    delta -= 1 << 32
+                offset += delta if inst.op is Op.ADD else -delta
+                if abs(offset) < 2048:
+                    affine[inst.d] = (root, offset)
+            elif inst.op in (Op.LOAD, Op.STORE) and inst.c < 0:
+                access = inst.extra
+                assert isinstance(access, Access)
+                table = "rt" if inst.op is Op.LOAD else "wt"
+                root, offset = affine.get(inst.a, (inst.a, 0))
+                span = self.spans.setdefault((root, table), Span(root, offset))
+                span.cover(offset, access)
+
+
+@final
+class Span:
+    """Bytes [low, high) from the value `root` that one instruction accesses through one table."""
+
+    __slots__ = ("alignment", "base", "high", "low", "root")
+
+    def __init__(self, root: int, offset: int) -> None:
+        self.root: Final = root
+        self.low = offset
+        self.high = offset
+        self.alignment = 1
+        self.base = ""  # LLVM pointer to `low`, once checked
+
+    def cover(self, offset: int, access: Access) -> None:
+        """Include one access."""
+        self.low = min(self.low, offset)
+        self.high = max(self.high, offset + access.size)
+        self.alignment = max(self.alignment, access.alignment)
 
 
 def _width(slot: int) -> int:
@@ -390,36 +490,27 @@ def _get(low: Lowering, inst: Inst) -> None:
     if slot == Slot.PC:
         low.values[inst.d] = low.address
         return
-    home, pointer = _home(low, slot)
+    home, pointer = low.slot_pointer(slot)
     low.slots.add(home)
     low.define(inst, f"load i32, ptr {pointer}")
 
 
 def _set(low: Lowering, inst: Inst) -> None:
-    home, pointer = _home(low, inst.imm)
+    home, pointer = low.slot_pointer(inst.imm)
     low.slots.add(home)
     low.dirty.add(home)
     low.lines.append(f"store i32 {low.values[inst.a]}, ptr {pointer}")
 
 
-def _home(low: Lowering, slot: int) -> tuple[int, str]:
-    """The alloca that holds a 32-bit slot, and a pointer to it: halves of D registers share one."""
-    if slot < Slot.D0 or slot % 2 == 0:
-        return slot, f"%s{slot}"
-    pointer = low._name()
-    low.lines.append(f"{pointer} = getelementptr i32, ptr %s{slot - 1}, i32 1")
-    return slot - 1, pointer
-
-
 def _get64(low: Lowering, inst: Inst) -> None:
     low.slots.add(inst.imm)
-    low.define(inst, f"load i64, ptr %s{inst.imm}")
+    low.define(inst, f"load i64, ptr {low.home}{inst.imm}, align 4")
 
 
 def _set64(low: Lowering, inst: Inst) -> None:
     low.slots.add(inst.imm)
     low.dirty.add(inst.imm)
-    low.lines.append(f"store i64 {low.values[inst.a]}, ptr %s{inst.imm}")
+    low.lines.append(f"store i64 {low.values[inst.a]}, ptr {low.home}{inst.imm}, align 4")
 
 
 def _folding(emit: Rule) -> Rule:

@@ -11,12 +11,13 @@ from typing import Final, final
 
 from retrap.machine.llvm.compiler import Compiler, Entry
 from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env
-from retrap.machine.llvm.lower import Lowering
+from retrap.machine.llvm.lower import Lowering, Shape
 from retrap.machine.llvm.region import Code, Region, discover
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import READ, WRITE, AddressSpace
 
 TABLE_BYTES: Final = (1 << 20) * 8
+HEAT_WORDS: Final = 4096
 CACHE_BYTES: Final = 16 << JUMP_CACHE_BITS
 
 
@@ -28,10 +29,13 @@ def _host(mapping: mmap.mmap) -> int:
 class Compiled:
     """One compiled region of one address space."""
 
-    __slots__ = ("address", "entry", "key", "name", "region")
+    __slots__ = ("address", "entry", "key", "region", "serial", "shape")
 
-    def __init__(self, name: str, key: int, address: int, entry: Entry, region: Region) -> None:
-        self.name: Final = name
+    def __init__(
+        self, serial: int, shape: Shape, key: int, address: int, entry: Entry, region: Region
+    ) -> None:
+        self.serial: Final = serial
+        self.shape: Final = shape
         self.key: Final = key  # PC | Thumb
         self.address: Final = address
         self.entry: Final = entry
@@ -158,6 +162,8 @@ class Native:
         """Physical page → the virtual pages from which translated code was read."""
         self.library: Final[dict[int, list[Compiled]]] = {}
         """PC | Thumb → everything compiled for that entry, whatever the address space."""
+        self._heat_maps: Final[list[mmap.mmap]] = []
+        self.heats: Final[list[memoryview]] = []
         self.compiled = 0
         self.instructions = 0
         memory.watcher = self.wrote
@@ -196,18 +202,39 @@ class Native:
 
     def compile(self, native: NativeSpace, key: int) -> Compiled | None:
         """Compile the region entered at PC | Thumb `key`; None if it starts with something for the evaluator."""
-        pc, thumb = key & ~1, key & 1
-        region = discover(native.space, pc, thumb)
+        region = discover(native.space, key & ~1, key & 1)
         if region is None:
             return None
-        self.compiled += 1
-        self.instructions += region.instructions
-        name = f"r{self.compiled}"
-        address, entry = self.compiler.compile(name, Lowering(name, thumb, region.runs).text(), optimise=True)
-        compiled = Compiled(name, key, address, entry, region)
+        compiled = self._compile(region, key, Shape.QUICK)
         self.library.setdefault(key, []).append(compiled)
         self._install(native, compiled)
         return compiled
+
+    def promote(self, native: NativeSpace, compiled: Compiled) -> Compiled:
+        """Compile a region again, with care; the new code takes the old one's place."""
+        tuned = self._compile(compiled.region, compiled.key, Shape.TUNED)
+        versions = self.library[compiled.key]
+        versions[versions.index(compiled)] = tuned
+        native.install(tuned)
+        return tuned
+
+    def _compile(self, region: Region, key: int, shape: Shape) -> Compiled:
+        serial = self.compiled
+        self.compiled = serial + 1
+        self.instructions += region.instructions
+        if serial % HEAT_WORDS == 0:
+            mapping = mmap.mmap(-1, HEAT_WORDS * 8)
+            self._heat_maps.append(mapping)
+            self.heats.append(memoryview(mapping).cast("Q"))
+        heat = _host(self._heat_maps[-1]) + serial % HEAT_WORDS * 8
+        name = f"r{serial}"
+        lowering = Lowering(name, region.thumb, region.runs, shape, heat)
+        address, entry = self.compiler.compile(name, lowering.text(), shape)
+        return Compiled(serial, shape, key, address, entry, region)
+
+    def executed(self, compiled: Compiled) -> int:
+        """Instructions that a QUICK region has executed so far."""
+        return self.heats[compiled.serial // HEAT_WORDS][compiled.serial % HEAT_WORDS]
 
     def _install(self, native: NativeSpace, compiled: Compiled) -> None:
         self._watch(native, compiled.region)
