@@ -28,7 +28,7 @@ class Abort(Exception):
 def load(space: AddressSpace, address: int, size: int, alignment: int, big_endian: int) -> int:
     """`size` bytes (1, 2, 4, 8) at `address`, zero-extended. Raises `Abort`."""
     entry = space.pages.get(address >> 12, 0)
-    if entry & READ and not address & (size - 1) and not big_endian and size == 4:
+    if entry & READ and size == 4 and not address & (alignment - 1 | 3) and not big_endian:
         # The common case: an aligned word of the first RAM region.
         region = space.memory.regions[0]
         offset = ((entry >> 4) << 12 | address & 0xFFF) - region.base
