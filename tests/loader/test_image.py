@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -251,7 +252,7 @@ def test_only_an_input_error_comes_out(data: bytes) -> None:
     except InputError as error:
         assert "\n" not in str(error)
         return
-    assert all(a.end <= b.virtual for a, b in zip(found.segments, found.segments[1:], strict=False))
+    assert all(a.end <= b.virtual for a, b in pairwise(found.segments))
     assert isinstance(found.symbols, tuple) and isinstance(found.sections, tuple)
 
 

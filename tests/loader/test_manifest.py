@@ -178,8 +178,8 @@ def test_an_override_of_something_that_is_no_table(write: Any) -> None:
             "line 1, platform.ram[0]: [0xfffff000, 0x100001000) wraps round the end of the 32-bit address space",
         ),
         (
-            "[[platform.ram]]\nbase = 0x40000000\nsize = 0x10000000\n[[platform.ram]]\nbase = 0x4ffff000\nsize = 0x1000",
-            "line 4, platform.ram[1]: RAM [0x4ffff000, 0x50000000) overlaps RAM [0x40000000, 0x50000000) (ram[0])",
+            "[[platform.ram]]\nbase = 0x40000000\nsize = 4096\n[[platform.ram]]\nbase = 0x40000000\nsize = 4096",
+            "line 4, platform.ram[1]: RAM [0x40000000, 0x40001000) overlaps RAM [0x40000000, 0x40001000) (ram[0])",
         ),
         (
             "[platform]\nram = [{ base = 0x80000000, size = 0x1000000 }]",
