@@ -156,7 +156,7 @@ def _start(state: KernelState, thread: Tcb, node: CNode, by_kind: dict[CapKind, 
         if frame.address == plan.ipc_buffer_frame and frame.mapped_at == plan.ipc_buffer_address:
             source = node.slot(frame.slot)
             # 1.0.3 put the capability itself there, mapping included: deleting it unmaps the buffer.
-            copy = source.cap if state.facts.boot_buffer_is_mapped_copy else source.cap.derived()
+            copy = source.cap.derived() if state.facts.boot_buffer_is_copy else source.cap
             derivation.insert(copy, source, thread.slots[TCB_BUFFER])
     thread.buffer_address = plan.ipc_buffer_address
     setup_reply_master(thread)
