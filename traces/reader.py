@@ -143,10 +143,10 @@ class Reader:
             found.append((name, data))
         return found
 
-    def frames(self) -> Iterator[bytes]:
-        """The uncompressed bytes of each frame, in order (what `records_digest` covers)."""
-        for block in self._frames:
-            yield self._payload(block)
+    def raw_frames(self) -> Iterator[tuple[int, int, bytes]]:
+        """Each frame: its first record's number, that past its last one, its uncompressed bytes."""
+        for index, block in enumerate(self._frames):
+            yield block.head.first, block.head.first + block.head.count, self._raw(index)
 
     def verify(self) -> int:
         """Read everything, compare all digests; returns the number of records. Raises `TraceError`."""

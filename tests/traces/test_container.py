@@ -250,7 +250,7 @@ def test_mutated_bytes_never_escape_as_another_exception(data: st.DataObject) ->
 @settings(max_examples=300, deadline=None)
 def test_hostile_frames_with_right_checksums_are_refused_or_read(data: st.DataObject) -> None:
     original = samples.record_entries(samples.sample_entries())
-    frame = bytearray(next(samples.read(original).frames()))
+    frame = bytearray(next(samples.read(original).raw_frames())[2])
     for _ in range(data.draw(st.integers(1, 4))):
         position = data.draw(st.integers(0, len(frame) - 1))
         frame[position : position + data.draw(st.integers(0, 3))] = data.draw(
@@ -309,7 +309,7 @@ def test_swapped_images_are_noticed() -> None:
     data = replaced(samples.record_entries(samples.sample_entries()), Tag.IMAGE, b"another image")
     with pytest.raises(TraceError, match="the image is not the one that the header names"):
         samples.read(data).image()
-    frame = bytearray(next(samples.read(data).frames()))
+    frame = bytearray(next(samples.read(data).raw_frames())[2])
     frame[14] ^= 1  # a letter of the first thread's name
     data = replaced(samples.record_entries(samples.sample_entries()), Tag.FRAME, bytes(frame))
     with pytest.raises(TraceError, match="the records are not those"):
