@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from retrap.kernel.abi.catalog import RELEASES
+from retrap.kernel.abi.comparison import Change, compare
 from retrap.kernel.abi.release import Release
 
 
@@ -29,7 +30,7 @@ def release(name: str | None = None) -> Release:
     "seL4-" is ignored. Raises `UnknownRelease`.
     """
     if name is None:
-        return max((r for r in RELEASES if not r.mcs and r.name[:1].isdigit()), key=_order)
+        return max((r for r in RELEASES if not r.mcs and "." in r.name), key=_order)
     wanted = name.strip().lower().removeprefix("sel4-").removeprefix("v")
     for candidate in RELEASES:
         if candidate.name == wanted:
@@ -49,4 +50,4 @@ def _order(r: Release) -> tuple[int, ...]:
     return tuple(int(part) for part in r.name.partition("-")[0].split("."))
 
 
-__all__ = ["Release", "UnknownRelease", "release", "releases"]
+__all__ = ["Change", "Release", "UnknownRelease", "compare", "release", "releases"]

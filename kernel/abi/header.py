@@ -15,18 +15,10 @@ from pathlib import Path
 
 from retrap.kernel.abi import UnknownRelease, c_support, release
 from retrap.kernel.abi.c_stubs import stub
+from retrap.kernel.abi.comparison import register_name
 from retrap.kernel.abi.release import BootInfoField, Release
 from retrap.kernel.boot import BuildOptions
-from retrap.machine.context import Slot
 
-_CONTEXT_NAMES = {
-    -1: "cpsr",
-    Slot.PC: "pc",
-    Slot.SP: "sp",
-    Slot.LR: "r14",
-    Slot.TPIDRURW: "tpidrurw",
-    Slot.TPIDRURO: "tpidruro",
-}
 _BYTE_TYPES = {1: "seL4_Uint8", 4: "seL4_Word"}
 
 
@@ -44,17 +36,13 @@ def c_header(table: Release, options: BuildOptions | None = None) -> str:
         _enumeration("seL4_FaultLabel", ((f"seL4_Fault_{n}", v) for n, v in table.fault_labels.items())),
         c_support.FAULT_MESSAGES,
         _object_types(table, build),
-        _enumeration(
-            "seL4_InvocationLabel", ((i.label, number) for number, i in enumerate(table.invocations))
-        ),
+        _enumeration("seL4_InvocationLabel", ((i.label, number) for number, i in enumerate(table.invocations))),
         _syscalls(table, build),
         _boot_slots(table),
         c_support.MESSAGE_INFO,
         c_support.CNODE_DATA,
         c_support.RIGHTS_STRUCT,
-        c_support.RIGHTS_WITH_GRANT_REPLY
-        if table.facts.grant_reply
-        else c_support.RIGHTS_WITHOUT_GRANT_REPLY,
+        c_support.RIGHTS_WITH_GRANT_REPLY if table.facts.grant_reply else c_support.RIGHTS_WITHOUT_GRANT_REPLY,
         c_support.VM_ATTRIBUTES,
         c_support.IPC_BUFFER,
         _user_context(table),
@@ -188,8 +176,7 @@ def _boot_slots(table: Release) -> str:
 
 
 def _user_context(table: Release) -> str:
-    names = (_CONTEXT_NAMES.get(slot, f"r{slot}") for slot in table.user_context)
-    body = "".join(f"    seL4_Word {name};\n" for name in names)
+    body = "".join(f"    seL4_Word {register_name(slot)};\n" for slot in table.user_context)
     return f"typedef struct seL4_UserContext_ {{\n{body}}} seL4_UserContext;\n"
 
 

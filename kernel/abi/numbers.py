@@ -5,14 +5,18 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
+from retrap.kernel.abi.bootinfo import OLD_DEVICES, OLD_UNTYPEDS, UNTYPEDS
 from retrap.kernel.abi.release import ObjectType
 from retrap.machine.context import Slot
 
 # --- object types (libsel4/include/sel4/objecttype.h and the two ARM ones; sizes: sel4_arch/constants.h)
 
 _UNTYPED: Final = ObjectType("Untyped", "seL4_UntypedObject", None)
+_TCB: Final = ObjectType("TCB", "seL4_TCBObject", 9)
+_TCB_FPU_OR_DEBUG: Final = ObjectType("TCB", "seL4_TCBObject", 9, fpu_bits=10, debug_bits=10)
 _TCB_FPU: Final = ObjectType("TCB", "seL4_TCBObject", 9, fpu_bits=10)
 _ENDPOINT: Final = ObjectType("Endpoint", "seL4_EndpointObject", 4)
+_ASYNC_ENDPOINT: Final = ObjectType("Notification", "seL4_AsyncEndpointObject", 4)
 _NOTIFICATION: Final = ObjectType("Notification", "seL4_NotificationObject", 4)
 _CAP_TABLE: Final = ObjectType("CapTable", "seL4_CapTableObject", None)
 _PAGE_DIRECTORY: Final = ObjectType("PageDirectory", "seL4_ARM_PageDirectoryObject", 14)
@@ -24,11 +28,27 @@ _PAGES: Final = (
     ObjectType("PageTable", "seL4_ARM_PageTableObject", 10),
 )
 
+OBJECTS_1: Final = (_UNTYPED, _TCB, _ENDPOINT, _ASYNC_ENDPOINT, _CAP_TABLE, *_PAGES, _PAGE_DIRECTORY)
+OBJECTS_2: Final = (_UNTYPED, _TCB, _ENDPOINT, _NOTIFICATION, _CAP_TABLE, *_PAGES, _PAGE_DIRECTORY)
+OBJECTS_6: Final = (
+    _UNTYPED,
+    _TCB_FPU_OR_DEBUG,
+    _ENDPOINT,
+    _NOTIFICATION,
+    _CAP_TABLE,
+    *_PAGES,
+    _PAGE_DIRECTORY,
+)
+"""6.0.0 to 8.0.0: a TCB has room for floating-point registers, and debug builds for its name."""
+OBJECTS_9: Final = (_UNTYPED, _TCB_FPU, _ENDPOINT, _NOTIFICATION, _CAP_TABLE, *_PAGES, _PAGE_DIRECTORY)
 OBJECTS_13: Final = (_UNTYPED, _TCB_FPU, _ENDPOINT, _NOTIFICATION, _CAP_TABLE, _PAGE_DIRECTORY, *_PAGES)
 """13.0.0 on: the page directory became a "mode" object and so precedes the pages."""
 
 # --- fault labels (libsel4/sel4_arch_include/aarch32/sel4/sel4_arch/types.bf)
 
+FAULTS_1: Final = MappingProxyType(
+    {"NullFault": 0, "CapFault": 1, "VMFault": 2, "UnknownSyscall": 3, "UserException": 4}
+)
 FAULTS_4: Final = MappingProxyType(
     {"NullFault": 0, "CapFault": 1, "UnknownSyscall": 2, "UserException": 3, "VMFault": 5}
 )
@@ -77,7 +97,7 @@ CAP_TYPES_14: Final = MappingProxyType({**CAP_TYPES, "sgi-signal": 63})
 
 # --- fixed slots of the initial CNode (libsel4/include/sel4/bootinfo_types.h), in the newest spelling
 
-_SLOTS_1: Final = (
+SLOTS_1: Final = (
     "seL4_CapNull",
     "seL4_CapInitThreadTCB",
     "seL4_CapInitThreadCNode",
@@ -91,12 +111,12 @@ _SLOTS_1: Final = (
     "seL4_CapInitThreadIPCBuffer",
     "seL4_CapDomain",
 )
-_SLOTS_12: Final = (*_SLOTS_1, "seL4_CapSMMUSIDControl", "seL4_CapSMMUCBControl")
-SLOTS_13: Final = (*_SLOTS_12, "seL4_CapInitThreadSC", "seL4_CapSMC")
+SLOTS_12: Final = (*SLOTS_1, "seL4_CapSMMUSIDControl", "seL4_CapSMMUCBControl")
+SLOTS_13: Final = (*SLOTS_12, "seL4_CapInitThreadSC", "seL4_CapSMC")
 
 # --- seL4_UserContext (libsel4/sel4_arch_include/aarch32/sel4/sel4_arch/types.h); -1 is the CPSR
 
-_CONTEXT_1: Final = (
+CONTEXT_1: Final = (
     Slot.PC,
     Slot.SP,
     -1,
@@ -106,7 +126,8 @@ _CONTEXT_1: Final = (
     *(Slot.R0 + n for n in range(2, 8)),
     Slot.LR,
 )
-CONTEXT_12: Final = (*_CONTEXT_1, Slot.TPIDRURW, Slot.TPIDRURO)
+CONTEXT_11: Final = (*CONTEXT_1, Slot.TPIDRURW)
+CONTEXT_12: Final = (*CONTEXT_1, Slot.TPIDRURW, Slot.TPIDRURO)
 
 # --- constants that user code is compiled with, besides the tables above
 
@@ -131,6 +152,7 @@ _COMMON: Final = {
     "seL4_ASIDPoolIndexBits": 10,
     "seL4_BootInfoFrameBits": 12,
     "seL4_MinPrio": 0,
+    "seL4_MinUntypedBits": 4,
     "CONFIG_RETYPE_FAN_OUT_LIMIT": 256,
     "CONFIG_MAX_NUM_WORK_UNITS_PER_PREEMPTION": 100,
     "CONFIG_TIME_SLICE": 5,
@@ -138,15 +160,32 @@ _COMMON: Final = {
     "CONFIG_NUM_PRIORITIES": 256,
     "CONFIG_NUM_DOMAINS": 1,
 }
+_OLD: Final = {
+    **_COMMON,
+    "seL4_CapRightsBits": 3,
+    "seL4_NumASIDPoolsBits": 8,
+    # No name in libsel4 before 4.0.0; include/object/untyped.h and src/object/untyped.c have the numbers.
+    "seL4_MaxUntypedBits": 30,
+    "CONFIG_ROOT_CNODE_SIZE_BITS": 16,
+    "CONFIG_MAX_NUM_BOOTINFO_UNTYPED_CAPS": OLD_UNTYPEDS,
+    "CONFIG_MAX_NUM_BOOTINFO_DEVICE_REGIONS": OLD_DEVICES,
+}
+CONSTANTS_1: Final = MappingProxyType(_OLD)
+CONSTANTS_2_1: Final = MappingProxyType({**_OLD, "CONFIG_ROOT_CNODE_SIZE_BITS": 12})
+_RESETTING: Final = {
+    **_COMMON,
+    "seL4_CapRightsBits": 3,
+    "seL4_NumASIDPoolsBits": 7,
+    "seL4_MaxUntypedBits": 29,
+    "CONFIG_RESET_CHUNK_BITS": 8,
+    "CONFIG_ROOT_CNODE_SIZE_BITS": 12,
+}
+CONSTANTS_4: Final = MappingProxyType({**_RESETTING, "CONFIG_MAX_NUM_BOOTINFO_UNTYPED_CAPS": OLD_UNTYPEDS})
+CONSTANTS_7: Final = MappingProxyType({**_RESETTING, "CONFIG_MAX_NUM_BOOTINFO_UNTYPED_CAPS": UNTYPEDS})
 CONSTANTS_11: Final = MappingProxyType(
-    {
-        **_COMMON,
-        "seL4_CapRightsBits": 4,
-        "seL4_NumASIDPoolsBits": 7,
-        "seL4_MinUntypedBits": 4,
-        "seL4_MaxUntypedBits": 29,
-        "CONFIG_RESET_CHUNK_BITS": 8,
-        "CONFIG_ROOT_CNODE_SIZE_BITS": 12,
-        "CONFIG_MAX_NUM_BOOTINFO_UNTYPED_CAPS": 230,
-    }
+    {**CONSTANTS_7, "seL4_CapRightsBits": 4, "CONFIG_PADDR_USER_DEVICE_TOP": 0xFFFFFFFF}
 )
+CONSTANTS_15: Final = MappingProxyType({**CONSTANTS_11, "CONFIG_NUM_DOMAIN_SCHEDULES": 2})
+"""15.0.0: a table of domain schedules, of two entries (one and the end mark) with a single domain."""
+CONSTANTS_16: Final = MappingProxyType({**CONSTANTS_15, "CONFIG_PADDR_USER_DEVICE_TOP": 1 << 32})
+"""16.0.0: device memory reaches to the very end of the address space."""

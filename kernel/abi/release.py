@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,46 +96,82 @@ class BootInfoField:
 
 
 @dataclass(frozen=True, slots=True)
-class BootInfoLayout:
-    """seL4_BootInfo and the untyped descriptors, byte by byte.
+class BootInfoMember:
+    """A field before it has an offset: members in order, with the rules of C, give the layout.
 
-    From 4.0.0 the untyped list is one list of descriptors at `untyped_list_offset`, the last field. Before,
-    there are parallel lists (`lists`) whose offsets are given for the default lengths, and `fields` holds
-    what comes after them too.
+    `repeat` names what a list has one entry per: "untypeds", "devices"; "" for what is no list.
+    """
+
+    name: str
+    size: int  # of one entry, in bytes
+    alignment: int
+    kind: str = "word"
+    repeat: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BootInfoLayout:
+    """seL4_BootInfo and the untyped descriptors, byte by byte, for the release's default list lengths.
+
+    From 4.0.0 on the untyped list is one list of descriptors at `untyped_list_offset`, the last member.
+    Before, there are parallel lists (`lists`), and fields after them: those move when a build has other list
+    lengths, and `bootinfo.resized` makes the layout of such a build from `members`.
     """
 
     fields: tuple[BootInfoField, ...]
-    untyped_list_offset: int
+    untyped_list_offset: int  # of the descriptors, or of the list of physical addresses
     untyped_desc: tuple[BootInfoField, ...]  # paddr, sizeBits, isDevice; none before 4.0.0
     untyped_desc_size: int = 8
-    lists: tuple[BootInfoField, ...] = ()  # before 4.0.0: the parallel lists
+    lists: tuple[BootInfoField, ...] = ()  # every list, in order
     packed: bool = False  # fields follow one another without alignment
+    members: tuple[BootInfoMember, ...] = ()
+    size: int = 0  # of the whole structure
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Named behaviour facts. Each field's comment says what user code sees. Sources: `docs/releases.md`.
+    """Named behaviour facts. Each field's comment says what user code sees; sources are in `fact_notes`.
 
     The defaults are the newest release's behaviour.
     """
 
-    grant_reply: bool = (
-        True  # a GrantReply right (bit 3) exists; without Grant or it, a Call gets no reply cap
-    )
-    ipc_buffer_pointer: str = (
-        "user"  # how a thread learns it: "user" (not at all), "tpidrurw", "globals-frame"
-    )
-    notification_delivers_word: bool = False
+    # Messages.
+    grant_reply: bool = True  # right bit 3 exists, lets a Call have its reply; replies need Grant to carry caps
+    receive_only_diminishes: bool = False  # a receiver without send right: caps lose write, callers no reply
+    caller_survives_wait: bool = True  # a Recv that finds no endpoint leaves the caller capability alone
+    notification_delivers_word: bool = False  # the state ORs a data word too; it arrives in MR0, with length 1
+    empty_reply_is_silent: bool = True  # before, debug kernels printed a complaint about Reply without a caller
+    # Threads.
+    ipc_buffer_pointer: Literal["user", "tpidrurw", "globals-frame"] = "user"  # who tells a thread where it is
+    own_buffer_change_at_once: bool = True  # SetIPCBuffer on oneself: before, shown at the next thread switch
+    boot_buffer_is_copy: bool = True  # the initial TCB holds an unmapped copy of the IPC buffer's frame cap
+    tls_base_register: Literal["", "tpidruro", "build"] = "build"  # what SetTLSBase writes; the build's choice
+    thread_id_registers: Literal["shared", "written", "tpidrurw", "both"] = "both"  # saved with each thread
+    fpu: Literal["none", "on-fault", "by-flag"] = "by-flag"  # floating point belongs to threads, since when how
+    resume_repeats_call: bool = False  # Suspend and Resume of a thread with a message not yet seen: call again
+    # Scheduling.
+    wakeup: Literal["direct", "candidate"] = "candidate"  # who runs after a wake-up (see docs/releases.md)
+    priority_authority: Literal["own-priority", "own-mcp", "capability"] = "capability"  # limits SetPriority
+    set_priority_preempts: Literal["self", "runnable", "candidate"] = "candidate"  # when it can change who runs
+    # Memory.
+    retype_size_limit: Literal["argument-30", "argument-29", "object-29"] = "object-29"  # what is a RangeError
+    cleared_at: Literal["creation", "reset"] = "reset"  # memory is zeroed with each object, or before the first
+    device_untypeds: bool = True  # device memory is untyped memory; before, ready-made frames
+    boot_untypeds_dirty: bool = True  # untypeds of boot are cleared before their first use
     # Address spaces.
     execute_never: bool = True  # VM attribute bit 2 makes a page not executable
     page_map_remaps: bool = True  # Page_Map on a mapped frame changes its rights (before: Page_Remap did)
     page_flush_checks_mapping: bool = True  # a stale frame capability is refused; before, the kernel crashed
     get_address_answers_calls_only: bool = True  # before: Page_GetAddress wrote r1 and r2 even for a Send
     asid_pool_count: int = 128  # how many ASID pools can exist
-    boot_buffer_is_mapped_copy: bool = False  # replacing the initial thread's IPC buffer unmaps the old one
     # Interrupts.
     irq_number_bits: int = 32  # IRQControl looks at that many bits of the interrupt number, GIC platforms
-    # … one line per fact; the table grows with the releases
+    # Booting.
+    boot_slot_order: Literal["frames", "ram-first", "devices-first"] = "devices-first"  # of untypeds and devices
+    root_objects_in_one_block: bool = True  # at the top of RAM; before, each in the smallest piece that fits
+    all_device_memory: bool = True  # every address that is not RAM; before, the platform's list
+    device_tree: Literal["", "page-aligned", "exact"] = "exact"  # in the extra boot information, how long
+    initial_domain: Literal["schedule", "zero"] = "zero"  # of the initial thread
 
 
 @dataclass(frozen=True, slots=True)

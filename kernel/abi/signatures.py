@@ -115,11 +115,18 @@ TCB_COPY_REGISTERS: Final = _tcb(
     byte("arch_flags"),
 )
 TCB_CONFIGURE: Final = _tcb("TCBConfigure", "Configure", word("fault_ep"), *_SPACES, *_BUFFER)
-TCB_SET_PRIORITY: Final = _tcb("TCBSetPriority", "SetPriority", _AUTHORITY, word("priority"))
-TCB_SET_MC_PRIORITY: Final = _tcb("TCBSetMCPriority", "SetMCPriority", _AUTHORITY, word("mcp"))
-TCB_SET_SCHED_PARAMS: Final = _tcb(
-    "TCBSetSchedParams", "SetSchedParams", _AUTHORITY, word("mcp"), word("priority")
+TCB_CONFIGURE_WITH_PRIORITY: Final = _tcb(
+    "TCBConfigure", "Configure", word("fault_ep"), byte("priority"), *_SPACES, *_BUFFER
 )
+# 4.0.0 to 8.0.0: seL4_PrioProps, bits 0-7 the priority, bits 8-15 the maximum controlled priority.
+TCB_CONFIGURE_WITH_PRIORITIES: Final = _tcb(
+    "TCBConfigure", "Configure", word("fault_ep"), word("priority"), *_SPACES, *_BUFFER
+)
+TCB_SET_PRIORITY: Final = _tcb("TCBSetPriority", "SetPriority", _AUTHORITY, word("priority"))
+TCB_SET_PRIORITY_OF_SELF: Final = _tcb("TCBSetPriority", "SetPriority", byte("priority"))
+TCB_SET_MC_PRIORITY: Final = _tcb("TCBSetMCPriority", "SetMCPriority", _AUTHORITY, word("mcp"))
+TCB_SET_MC_PRIORITY_OF_SELF: Final = _tcb("TCBSetMCPriority", "SetMCPriority", byte("mcp"))
+TCB_SET_SCHED_PARAMS: Final = _tcb("TCBSetSchedParams", "SetSchedParams", _AUTHORITY, word("mcp"), word("priority"))
 TCB_SET_IPC_BUFFER: Final = _tcb("TCBSetIPCBuffer", "SetIPCBuffer", *_BUFFER)
 TCB_SET_SPACE: Final = _tcb("TCBSetSpace", "SetSpace", word("fault_ep"), *_SPACES)
 TCB_SUSPEND: Final = _tcb("TCBSuspend", "Suspend")
@@ -144,6 +151,7 @@ _PIVOT: Final = (_cnode("pivot_root"), word("pivot_index"), byte("pivot_depth"))
 CNODE_REVOKE: Final = _cnode_op("CNodeRevoke", "Revoke", *_SLOT)
 CNODE_DELETE: Final = _cnode_op("CNodeDelete", "Delete", *_SLOT)
 CNODE_CANCEL_BADGED_SENDS: Final = _cnode_op("CNodeCancelBadgedSends", "CancelBadgedSends", *_SLOT)
+CNODE_RECYCLE: Final = _cnode_op("CNodeRecycle", "Recycle", *_SLOT)
 CNODE_COPY: Final = _cnode_op("CNodeCopy", "Copy", *_DESTINATION, *_SOURCE, _RIGHTS)
 CNODE_MINT: Final = _cnode_op("CNodeMint", "Mint", *_DESTINATION, *_SOURCE, _RIGHTS, word("badge"))
 CNODE_MOVE: Final = _cnode_op("CNodeMove", "Move", *_DESTINATION, *_SOURCE)
@@ -171,9 +179,17 @@ IRQ_CONTROL_ISSUE_SGI: Final = Invocation(
     "seL4_IRQControl_IssueSGISignal",
     (word("irq"), word("target"), _cnode("root"), *_SLOT),
 )
+IRQ_CONTROL_CONTROL: Final = Invocation("IRQInterruptControl", "IRQControl", "seL4_IRQControl_Control", ())
+# Reserved for architectures: ARM answers IllegalOperation.
 IRQ_HANDLER_ACK: Final = Invocation("IRQAckIRQ", "IRQHandler", "seL4_IRQHandler_Ack", ())
 IRQ_HANDLER_SET_NOTIFICATION: Final = Invocation(
     "IRQSetIRQHandler", "IRQHandler", "seL4_IRQHandler_SetNotification", (cap("notification"),)
+)
+IRQ_HANDLER_SET_ENDPOINT: Final = Invocation(
+    "IRQSetIRQHandler", "IRQHandler", "seL4_IRQHandler_SetEndpoint", (cap("endpoint"),)
+)
+IRQ_HANDLER_SET_MODE: Final = Invocation(
+    "IRQSetMode", "IRQHandler", "seL4_IRQHandler_SetMode", (word("level_trigger"), word("low_polarity"))
 )
 IRQ_HANDLER_CLEAR: Final = Invocation("IRQClearIRQHandler", "IRQHandler", "seL4_IRQHandler_Clear", ())
 DOMAIN_SET: Final = Invocation(
@@ -212,9 +228,15 @@ PD_UNIFY_INSTRUCTION: Final = _directory("ARMPDUnify_Instruction", "Unify_Instru
 PAGE_TABLE_MAP: Final = Invocation(
     "ARMPageTableMap", "ARM_PageTable", "seL4_ARM_PageTable_Map", (cap("vspace"), word("vaddr"), _ATTRIBUTES)
 )
+PAGE_TABLE_MAP_PD: Final = Invocation(
+    "ARMPageTableMap", "ARM_PageTable", "seL4_ARM_PageTable_Map", (cap("pd"), word("vaddr"), _ATTRIBUTES)
+)
 PAGE_TABLE_UNMAP: Final = Invocation("ARMPageTableUnmap", "ARM_PageTable", "seL4_ARM_PageTable_Unmap", ())
 
 PAGE_MAP: Final = _page("ARMPageMap", "Map", cap("vspace"), word("vaddr"), _RIGHTS, _ATTRIBUTES)
+PAGE_MAP_PD: Final = _page("ARMPageMap", "Map", cap("pd"), word("vaddr"), _RIGHTS, _ATTRIBUTES)
+PAGE_REMAP_PD: Final = _page("ARMPageRemap", "Remap", cap("pd"), _RIGHTS, _ATTRIBUTES)
+PAGE_REMAP: Final = _page("ARMPageRemap", "Remap", cap("vspace"), _RIGHTS, _ATTRIBUTES)
 PAGE_UNMAP: Final = _page("ARMPageUnmap", "Unmap")
 PAGE_CLEAN_DATA: Final = _page("ARMPageClean_Data", "Clean_Data", *_OFFSETS)
 PAGE_INVALIDATE_DATA: Final = _page("ARMPageInvalidate_Data", "Invalidate_Data", *_OFFSETS)
@@ -230,4 +252,7 @@ ASID_CONTROL_MAKE_POOL: Final = Invocation(
 )
 ASID_POOL_ASSIGN: Final = Invocation(
     "ARMASIDPoolAssign", "ARM_ASIDPool", "seL4_ARM_ASIDPool_Assign", (cap("vspace"),)
+)
+ASID_POOL_ASSIGN_VROOT: Final = Invocation(
+    "ARMASIDPoolAssign", "ARM_ASIDPool", "seL4_ARM_ASIDPool_Assign", (cap("vroot"),)
 )

@@ -1,0 +1,193 @@
+"""What each behaviour fact means, and the source that shows where it changed.
+
+A note's `sources` has, for every release in which the fact's value differs from the release before, the file of
+that tag's tree which shows it. A test holds the catalog and these notes together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class FactNote:
+    """One sentence for people, and tag → path of each change."""
+
+    meaning: str
+    sources: Mapping[str, str]
+
+
+_THREAD: Final = "src/kernel/thread.c"
+_UNTYPED: Final = "src/object/untyped.c"
+_BOOT: Final = "src/kernel/boot.c"
+_ARM_BOOT: Final = "src/arch/arm/kernel/boot.c"
+_VSPACE: Final = "src/arch/arm/32/kernel/vspace.c"
+
+NOTES: Final[Mapping[str, FactNote]] = MappingProxyType(
+    {
+        "grant_reply": FactNote(
+            "the GrantReply right (bit 3) exists: with it or Grant, a Call gets a reply capability; what a reply "
+            "may transfer depends on the replier's Grant, and CancelBadgedSends needs all four rights",
+            {"11.0.0": "src/object/endpoint.c"},
+        ),
+        "receive_only_diminishes": FactNote(
+            "a receiver whose endpoint capability lacks the send right gets capabilities without write rights, "
+            "and its callers get no reply capability",
+            {"3.0.0": "src/object/endpoint.c"},
+        ),
+        "caller_survives_wait": FactNote(
+            "waiting for something that is no endpoint leaves the caller capability alone; before, every Wait "
+            "deleted it",
+            {"1.0.4": "src/api/syscall.c"},
+        ),
+        "notification_delivers_word": FactNote(
+            "asynchronous endpoints OR a data word besides the badge and deliver it in MR0 with length 1; an "
+            "interrupt's word is 1 << (irq mod 32)",
+            {"2.0.0": "src/object/notification.c"},
+        ),
+        "empty_reply_is_silent": FactNote(
+            "Reply without a caller says nothing; before, debug kernels printed a complaint",
+            {"13.0.0": "src/api/syscall.c"},
+        ),
+        "ipc_buffer_pointer": FactNote(
+            "who tells a thread where its IPC buffer is: the globals frame at 0xffffc000, the register TPIDRURW, "
+            "or nobody (the root task reads its boot information)",
+            {
+                "4.0.0": "include/arch/arm/arch/32/mode/fastpath/fastpath.h",
+                "11.0.0": "libsel4/include/sel4/functions.h",
+            },
+        ),
+        "own_buffer_change_at_once": FactNote(
+            "a thread that changes its own IPC buffer sees the new pointer at once, not after the next switch",
+            {"6.0.0": "src/object/tcb.c"},
+        ),
+        "boot_buffer_is_copy": FactNote(
+            "the initial TCB holds an unmapped copy of the IPC buffer's frame capability; before, it held the "
+            "mapped one, so that setting the buffer again unmapped the page",
+            {"1.0.4": _BOOT},
+        ),
+        "tls_base_register": FactNote(
+            "what TCB_SetTLSBase writes: nothing (no such call), TPIDRURO, or the register the build names",
+            {"10.1.0": "src/object/tcb.c", "11.0.0": "include/arch/arm/arch/32/mode/machine/registerset.h"},
+        ),
+        "thread_id_registers": FactNote(
+            "TPIDRURW and TPIDRURO: shared by all threads; written by the kernel at each switch; TPIDRURW saved "
+            "with the thread; both saved",
+            {
+                "4.0.0": "include/arch/arm/arch/32/mode/machine.h",
+                "11.0.0": "include/arch/arm/arch/32/mode/machine.h",
+                "12.0.0": "include/arch/arm/arch/32/mode/machine.h",
+            },
+        ),
+        "fpu": FactNote(
+            "floating-point registers belong to threads: not at all; saved when another thread first uses them "
+            "(by a fault); saved by a TCB flag",
+            {"6.0.0": "src/arch/arm/32/machine/fpu.c", "14.0.0": _THREAD},
+        ),
+        "resume_repeats_call": FactNote(
+            "Suspend and Resume of a thread whose message has arrived but which has not run since repeat its "
+            "system call, and the message is lost",
+            {"11.0.0": _THREAD},
+        ),
+        "wakeup": FactNote(
+            "after a wake-up: direct = Send, Call and Reply switch to a target of at least the current priority, "
+            "other wake-ups to a higher one; candidate = the target runs if it has the highest priority, and at "
+            "equal priority the current thread goes on",
+            {"8.0.0": _THREAD},
+        ),
+        "priority_authority": FactNote(
+            "what limits SetPriority: the caller's priority (else IllegalOperation), the caller's maximum "
+            "controlled priority (else RangeError), that of a TCB capability which is passed (else RangeError)",
+            {"4.0.0": "src/object/tcb.c", "9.0.0": "src/object/tcb.c"},
+        ),
+        "set_priority_preempts": FactNote(
+            "SetPriority can change who runs: on oneself only; on any runnable thread, by choosing anew; on "
+            "oneself by choosing anew, on others as a wake-up does",
+            {"9.0.0": _THREAD, "11.0.0": _THREAD},
+        ),
+        "retype_size_limit": FactNote(
+            "Retype's RangeError: size_bits above 30 whatever the type; above 29 whatever the type; above 31, or "
+            "an object of more than 2^29 bytes",
+            {"4.0.0": _UNTYPED, "9.0.0": _UNTYPED},
+        ),
+        "cleared_at": FactNote(
+            "memory is zeroed when each object is made, or before the first of an untyped without children, from "
+            "the top down and preemptibly",
+            {"4.0.0": _UNTYPED},
+        ),
+        "device_untypeds": FactNote(
+            "device memory is untyped memory that becomes frames and untypeds only, and no IPC buffers; before, "
+            "the kernel made frames of it at boot",
+            {"4.0.0": _UNTYPED},
+        ),
+        "boot_untypeds_dirty": FactNote(
+            "the untypeds of boot count as used until their first Retype has cleared them",
+            {"4.0.0": _BOOT},
+        ),
+        "execute_never": FactNote(
+            "VM attribute bit 2 makes a page not executable; before, it was ignored",
+            {"1.0.4": "src/arch/arm/kernel/vspace.c"},
+        ),
+        "page_map_remaps": FactNote(
+            "Page_Map of a mapped frame at its own address changes rights and attributes; before, it was "
+            "InvalidCapability and Page_Remap did that",
+            {"11.0.0": _VSPACE},
+        ),
+        "page_flush_checks_mapping": FactNote(
+            "a cache operation on a frame whose mapping is gone is InvalidCapability; before, it could stop the "
+            "kernel",
+            {"16.0.0": _VSPACE},
+        ),
+        "get_address_answers_calls_only": FactNote(
+            "Page_GetAddress answers a Call, with length 1; before, it wrote the sender's registers even for a "
+            "Send, and a Call's length was 0",
+            {"13.0.0": _VSPACE},
+        ),
+        "asid_pool_count": FactNote(
+            "how many ASID pools can exist, 1024 address spaces each",
+            {"4.0.0": "include/arch/arm/arch/32/mode/object/structures.h"},
+        ),
+        "irq_number_bits": FactNote(
+            "IRQControl cuts interrupt numbers to so many bits before it checks them (GIC platforms)",
+            {"3.0.0": "src/object/interrupt.c", "8.0.0": "src/object/interrupt.c"},
+        ),
+        "boot_slot_order": FactNote(
+            "the initial CNode's dynamic slots: untypeds, then frames of devices; untypeds of RAM, then of "
+            "devices; untypeds of devices, then of RAM",
+            {"4.0.0": _ARM_BOOT, "11.0.0": _ARM_BOOT},
+        ),
+        "root_objects_in_one_block": FactNote(
+            "the initial thread's objects lie in one block at the top of RAM; before, each in the smallest free "
+            "piece that fitted",
+            {"11.0.0": _BOOT},
+        ),
+        "all_device_memory": FactNote(
+            "device memory is every address that is not RAM; before, the regions of the platform's list",
+            {"11.0.0": _BOOT},
+        ),
+        "device_tree": FactNote(
+            "the extra boot information holds the device tree: not; ending on a page boundary; as long as it is",
+            {"11.0.0": _ARM_BOOT, "13.0.0": _ARM_BOOT},
+        ),
+        "initial_domain": FactNote(
+            "the initial thread's domain: the first one of the schedule, or 0", {"15.0.0": _BOOT}
+        ),
+    }
+)
+
+IN_ALL_RELEASES: Final = (
+    (
+        "a system call in Thumb state restarts two bytes before its SVC (the kernel goes back four bytes from the "
+        "next instruction, as is right in ARM state); likewise an undefined instruction in Thumb state",
+        "src/arch/arm/32/traps.S",
+    ),
+    (
+        "threads start and are resumed with new registers in ARM state: of a CPSR that user code writes, only "
+        "bits 27-31 count",
+        "include/arch/arm/arch/32/mode/kernel/thread.h",
+    ),
+)
+"""Surprises that never changed: (what user code sees, path at tag 16.0.0)."""
