@@ -49,6 +49,10 @@ from retrap.machine.arm.instructions import (
     parallel,
     saturating,
     system,
+    vfp_arithmetic,
+    vfp_compare_convert,
+    vfp_load_store,
+    vfp_transfer,
 )
 
 __all__ = [
@@ -71,4 +75,8 @@ __all__ = [
     "parallel",
     "saturating",
     "system",
+    "vfp_arithmetic",
+    "vfp_compare_convert",
+    "vfp_load_store",
+    "vfp_transfer",
 ]
