@@ -97,6 +97,7 @@ def plan(image: Image, manifest: Manifest, warn: Warn = _unheard) -> BootPlan:
         ram=tuple((span.base, span.size) for span in platform.ram),
         kernel_base=platform.kernel.virtual_base,
         max_irq=platform.max_irq,
+        kernel_devices=sum(device.kernel_only for device in platform.devices) + manifest.options.printing,
         clock_hz=platform.clock_hz,
         loads=tuple(_loads(image, placement, objects, caps.bootinfo, extra)),
         caps=tuple(caps.caps),

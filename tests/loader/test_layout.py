@@ -70,6 +70,7 @@ def test_the_plan_is_what_the_real_kernel_did(path: Path, tmp_path: Path) -> Non
     real = json.loads(path.read_text())
     shape = real["image"]
     options: dict[str, Any] = {"kernel__debug": real["debug"], "kernel__printing": real["debug"]}
+    options["platform__name"] = real["platform"]
     if real["device_tree_size"]:
         (tmp_path / "tree.dtb").write_bytes(padded_tree(real["device_tree_size"]))
         options["platform__device_tree"] = str(tmp_path / "tree.dtb")
