@@ -94,6 +94,20 @@ UNTYPEDS: Final = 230
 OLD_DEVICES: Final = 199
 """CONFIG_MAX_NUM_BOOTINFO_DEVICE_REGIONS. 1.0.3 has 200, which does not fit the page: its build fails."""
 
+BOOTINFO_2006: Final = _layout(
+    (
+        _word("ipcBuffer"),
+        _region("empty"),
+        _region("userImageFrames"),
+        _region("userImagePaging"),
+        _word("initThreadCNodeSizeBits"),
+        _region("untyped"),
+        _DESCRIPTORS,
+    ),
+    _DESCRIPTOR_12,
+    UNTYPEDS,
+)
+"""The 2006 design: what an initial thread cannot do without. `userImagePaging` are CNodes."""
 BOOTINFO_1_0_3: Final = _layout(
     (
         *_NODES,

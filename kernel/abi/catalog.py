@@ -12,6 +12,7 @@ from typing import Final
 
 from retrap.kernel.abi import bootinfo as boot
 from retrap.kernel.abi import calls, labels, numbers
+from retrap.kernel.abi.design2006 import V2006
 from retrap.kernel.abi.release import Facts, Release
 
 _ARCH32: Final = "libsel4/sel4_arch_include/aarch32/sel4/sel4_arch"
@@ -328,6 +329,7 @@ V16_0_0: Final = replace(
 )
 
 RELEASES: Final[tuple[Release, ...]] = (
+    V2006,
     V1_0_3,
     V1_0_4,
     V2_0_0,

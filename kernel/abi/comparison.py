@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
 from retrap.kernel.abi.catalog import RELEASES
-from retrap.kernel.abi.fact_notes import NOTES
+from retrap.kernel.abi.fact_notes import NOTES, PAPER
 from retrap.kernel.abi.packing import message_layout
 from retrap.kernel.abi.release import BootInfoLayout, Facts, Invocation, Release, Syscall
 from retrap.machine.context import Slot
@@ -74,7 +74,10 @@ def _sources(fact: str, left: Release, right: Release) -> str:
     order = [release.tag for release in RELEASES]
     places = sorted(order.index(r.tag) if r.tag in order else -1 for r in (left, right))
     between = [tag for tag in known if places[0] < order.index(tag) <= places[1]]
-    return "; ".join(f"{tag}: {known[tag]}" for tag in between or known)
+    shown = [f"{tag}: {known[tag]}" for tag in between or known]
+    if left.tag == "paper" or right.tag == "paper":
+        shown.insert(0, f"paper: {PAPER.get(fact, 'silent')}")
+    return "; ".join(shown)
 
 
 # --- one function a table: its rows as name → text

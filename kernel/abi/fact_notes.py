@@ -28,6 +28,25 @@ _VSPACE: Final = "src/arch/arm/32/kernel/vspace.c"
 
 NOTES: Final[Mapping[str, FactNote]] = MappingProxyType(
     {
+        "retype": FactNote(
+            "Retype makes objects one after the other at a watermark, or divides the whole untyped into equal "
+            "ones and refuses while any derived capability exists",
+            {"1.0.3": _UNTYPED},
+        ),
+        "asynchronous": FactNote(
+            "an asynchronous object accumulates badges (and once, a word), or holds one message until it is "
+            "received",
+            {"1.0.3": "src/object/asyncendpoint.c"},
+        ),
+        "address_space": FactNote(
+            "virtual addresses go through page tables made by mapping, or through a tree of CNodes like any "
+            "capability address",
+            {"1.0.3": "src/arch/arm/kernel/vspace.c"},
+        ),
+        "reply": FactNote(
+            "a Call of an endpoint gives the receiver a reply capability, or none",
+            {"1.0.3": "src/object/endpoint.c"},
+        ),
         "grant_reply": FactNote(
             "the GrantReply right (bit 3) exists: with it or Grant, a Call gets a reply capability; what a reply "
             "may transfer depends on the replier's Grant, and CancelBadgedSends needs all four rights",
@@ -191,3 +210,15 @@ IN_ALL_RELEASES: Final = (
     ),
 )
 """Surprises that never changed: (what user code sees, path at tag 16.0.0)."""
+
+PAPER: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "retype": "sections 3.1 and 5",
+        "asynchronous": "section 3.1",
+        "address_space": "sections 3.1 and 4",
+        "reply": "section 3.1",
+        "device_untypeds": "section 1",
+        "all_device_memory": "section 1",
+    }
+)
+"""Where the 2006 paper says what it does; it is silent about the other facts."""

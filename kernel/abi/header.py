@@ -13,43 +13,56 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from retrap.kernel.abi import UnknownRelease, c_support, release
+from retrap.kernel.abi import UnknownRelease, c_calls, c_types, release
+from retrap.kernel.abi.bootinfo import resized
 from retrap.kernel.abi.c_stubs import stub
 from retrap.kernel.abi.comparison import register_name
-from retrap.kernel.abi.release import BootInfoField, Release
+from retrap.kernel.abi.release import BootInfoField, BootInfoLayout, Release
 from retrap.kernel.boot import BuildOptions
 
 _BYTE_TYPES = {1: "seL4_Uint8", 4: "seL4_Word"}
 
 
+def default_options(table: Release) -> BuildOptions:
+    """A debug build of a release with that release's own defaults."""
+    constants = table.constants
+    return BuildOptions(
+        root_cnode_bits=constants["CONFIG_ROOT_CNODE_SIZE_BITS"],
+        max_untypeds=constants["CONFIG_MAX_NUM_BOOTINFO_UNTYPED_CAPS"],
+        time_slice_ticks=constants["CONFIG_TIME_SLICE"],
+        timer_tick_ms=constants["CONFIG_TIMER_TICK_MS"],
+        max_work_units=constants["CONFIG_MAX_NUM_WORK_UNITS_PER_PREEMPTION"],
+    )
+
+
 def c_header(table: Release, options: BuildOptions | None = None) -> str:
-    """The text of the header for one release, built with those options (default: a debug build)."""
-    build = options or BuildOptions()
+    """The text of the header for one release, built with those options (default: its own, for debugging)."""
+    build = options or default_options(table)
     sections = [
         _preamble(table),
-        c_support.BASE_TYPES,
+        c_types.BASE_TYPES,
         _capability_types(table),
         _constants(table, build),
         _cap_types(table),
         _enumeration("seL4_Error", ((name, number) for number, name in enumerate(table.errors))),
-        c_support.LOOKUP_FAILURES,
+        c_types.LOOKUP_FAILURES,
         _enumeration("seL4_FaultLabel", ((f"seL4_Fault_{n}", v) for n, v in table.fault_labels.items())),
-        c_support.FAULT_MESSAGES,
+        c_types.FAULT_MESSAGES,
         _object_types(table, build),
         _enumeration("seL4_InvocationLabel", ((i.label, number) for number, i in enumerate(table.invocations))),
         _syscalls(table, build),
         _boot_slots(table),
-        c_support.MESSAGE_INFO,
-        c_support.CNODE_DATA,
-        c_support.RIGHTS_STRUCT,
-        c_support.RIGHTS_WITH_GRANT_REPLY if table.facts.grant_reply else c_support.RIGHTS_WITHOUT_GRANT_REPLY,
-        c_support.VM_ATTRIBUTES,
-        c_support.IPC_BUFFER,
+        c_types.MESSAGE_INFO,
+        c_types.CNODE_DATA,
+        c_types.RIGHTS_STRUCT,
+        c_types.RIGHTS_WITH_GRANT_REPLY if table.facts.grant_reply else c_types.RIGHTS_WITHOUT_GRANT_REPLY,
+        c_types.VM_ATTRIBUTES,
+        c_types.IPC_BUFFER,
         _user_context(table),
-        _boot_info(table),
+        _boot_info(table, build),
         _BUFFER_POINTER[table.facts.ipc_buffer_pointer],
-        c_support.BUFFER_ACCESS,
-        c_support.TRAPS,
+        c_calls.BUFFER_ACCESS,
+        c_calls.TRAPS,
         *_calls(table, build),
         *(
             stub(invocation, number, len(table.user_context))
@@ -62,9 +75,9 @@ def c_header(table: Release, options: BuildOptions | None = None) -> str:
 
 
 _BUFFER_POINTER = {
-    "user": c_support.BUFFER_OF_USER,
-    "tpidrurw": c_support.BUFFER_IN_TPIDRURW,
-    "globals-frame": c_support.BUFFER_IN_GLOBALS_FRAME,
+    "user": c_calls.BUFFER_OF_USER,
+    "tpidrurw": c_calls.BUFFER_IN_TPIDRURW,
+    "globals-frame": c_calls.BUFFER_IN_GLOBALS_FRAME,
 }
 
 
@@ -139,7 +152,8 @@ def _object_types(table: Release, build: BuildOptions) -> str:
 
 
 def _available(requires: str, build: BuildOptions) -> bool:
-    return {"": True, "printing": build.printing, "debug": build.debug}.get(requires, False)
+    options = {"": True, "printing": build.printing, "debug": build.debug, "tls-self": build.set_tls_base_self}
+    return options.get(requires, False)
 
 
 def _syscalls(table: Release, build: BuildOptions) -> str:
@@ -154,16 +168,29 @@ def _syscalls(table: Release, build: BuildOptions) -> str:
 def _calls(table: Release, build: BuildOptions) -> list[str]:
     names = {call.name for call in table.syscalls if _available(call.requires, build)}
     optional = (
-        ("DebugPutChar", c_support.DEBUG_PRINTING),
-        ("DebugHalt", c_support.DEBUG_BUILD),
-        ("DebugNameThread", c_support.DEBUG_NAMES),
-        ("DebugDumpScheduler", c_support.DEBUG_SCHEDULER),
+        ("DebugPutChar", c_calls.DEBUG_PRINTING),
+        ("DebugHalt", c_calls.DEBUG_BUILD),
+        ("DebugNameThread", c_calls.DEBUG_NAMES),
+        ("DebugDumpScheduler", c_calls.DEBUG_SCHEDULER),
+        ("SetTLSBase", c_calls.TLS_BASE),
     )
     return [
-        c_support.CALLS,
-        c_support.CALLS_SINCE_2 if "NBRecv" in names else c_support.CALLS_BEFORE_2,
+        *(text for name, text in c_calls.CALLS.items() if name in names),
+        *_waiting(table, names),
         *(text for name, text in optional if name in names),
     ]
+
+
+def _waiting(table: Release, names: set[str]) -> list[str]:
+    """NBRecv and Wait; before 2.0.0, Wait in the old sense."""
+    if "NBRecv" in names:
+        return [c_calls.CALLS_SINCE_2]
+    texts = [c_calls.WAIT_BEFORE_2]
+    if "ReplyRecv" in names:
+        texts.append(c_calls.REPLY_WAIT_BEFORE_2)
+    if table.facts.notification_delivers_word or table.facts.asynchronous == "message":
+        texts.append(c_calls.NOTIFY_BEFORE_2)
+    return texts
 
 
 def _boot_slots(table: Release) -> str:
@@ -187,7 +214,7 @@ def _member(member: BootInfoField) -> str:
     return f"{kind} {member.name}"
 
 
-def _structure(name: str, members: Iterable[tuple[int, int, str]], size: int, alignment: int = 4) -> str:
+def _structure(name: str, members: Iterable[tuple[int, int, str]], size: int, *, packed: bool = False) -> str:
     """A structure whose members (offset, size, declaration) are where the table puts them."""
     body, position, gaps = "", 0, 0
     for offset, length, declaration in sorted(members):
@@ -198,27 +225,44 @@ def _structure(name: str, members: Iterable[tuple[int, int, str]], size: int, al
         position = offset + length
     if size > position:
         body += f"    seL4_Uint8 _gap{gaps}[{size - position}];\n"
-    return f"typedef struct {name} {{\n{body}}} __attribute__((packed, aligned({alignment}))) {name};\n"
+    attribute = "__attribute__((packed)) " if packed else ""
+    return f"typedef struct {name} {{\n{body}}} {attribute}{name};\n"
 
 
-def _boot_info(table: Release) -> str:
+def _lists(layout: BootInfoLayout, untypeds: int, devices: int) -> list[tuple[BootInfoField, str, int]]:
+    """The lists of seL4_BootInfo: field, C type of an entry, number of entries."""
+    repeats = {member.name: member.repeat for member in layout.members}
+    lengths = {"untypeds": untypeds, "devices": devices}
+    kinds = {
+        "untypedList": "seL4_UntypedDesc",
+        "untypedPaddrList": "seL4_PAddr",
+        "untypedSizeBitsList": "seL4_Uint8",
+        "deviceRegions": "seL4_DeviceRegion",
+    }
+    return [(field, kinds[field.name], lengths[repeats[field.name]]) for field in layout.lists]
+
+
+def _boot_info(table: Release, build: BuildOptions) -> str:
     """seL4_BootInfo with every field at the offset the table gives it, and the untyped descriptor."""
-    layout = table.bootinfo
+    devices = table.constants.get("CONFIG_MAX_NUM_BOOTINFO_DEVICE_REGIONS", 0)
+    layout = resized(table.bootinfo, build.max_untypeds, devices)
     text = _structure("seL4_SlotRegion", ((0, 4, "seL4_SlotPos start"), (4, 4, "seL4_SlotPos end")), 8) + "\n"
     if layout.untyped_desc:
         fields = [(f.offset, f.size, _member(f)) for f in layout.untyped_desc]
         text += _structure("seL4_UntypedDesc", fields, layout.untyped_desc_size) + "\n"
-    members = [(f.offset, f.size, _member(f)) for f in layout.fields]
-    end = max(offset + size for offset, size, _ in members)
-    if layout.untyped_desc:
-        members.append(
-            (
-                layout.untyped_list_offset,
-                0,
-                "seL4_UntypedDesc untypedList[CONFIG_MAX_NUM_BOOTINFO_UNTYPED_CAPS]",
-            )
+    if any(f.name == "deviceRegions" for f in layout.lists):
+        region = (
+            (0, 4, "seL4_PAddr basePaddr"),
+            (4, 4, "seL4_Word frameSizeBits"),
+            (8, 8, "seL4_SlotRegion frames"),
         )
-    text += _structure("seL4_BootInfo", members, end, 1 if layout.packed else 4)
+        text += _structure("seL4_DeviceRegion", region, 16) + "\n"
+    members = [(f.offset, f.size, _member(f)) for f in layout.fields]
+    members += [
+        (f.offset, f.size * length, f"{kind} {f.name}[{length}]")
+        for f, kind, length in _lists(layout, build.max_untypeds, devices)
+    ]
+    text += _structure("seL4_BootInfo", members, layout.size, packed=layout.packed)
     return text + (
         "\n#define seL4_BootInfoFrameSize (1u << seL4_BootInfoFrameBits)\n"
         "#define SEL4_BOOTINFO_HEADER_PADDING 0\n"

@@ -170,6 +170,27 @@ _OLD: Final = {
     "CONFIG_MAX_NUM_BOOTINFO_UNTYPED_CAPS": OLD_UNTYPEDS,
     "CONFIG_MAX_NUM_BOOTINFO_DEVICE_REGIONS": OLD_DEVICES,
 }
+_NOT_IN_2006: Final = (
+    "seL4_LargePageBits",
+    "seL4_SectionBits",
+    "seL4_SuperSectionBits",
+    "seL4_PageTableBits",
+    "seL4_PageDirBits",
+    "seL4_ASIDPoolBits",
+    "seL4_ASIDPoolIndexBits",
+    "CONFIG_RETYPE_FAN_OUT_LIMIT",
+    "CONFIG_NUM_DOMAINS",
+)
+CONSTANTS_2006: Final = MappingProxyType(
+    {
+        **{name: value for name, value in _COMMON.items() if name not in _NOT_IN_2006},
+        "seL4_NotificationBits": 5,
+        "seL4_CapRightsBits": 3,
+        "seL4_MaxUntypedBits": 30,
+        "CONFIG_ROOT_CNODE_SIZE_BITS": 12,
+        "CONFIG_MAX_NUM_BOOTINFO_UNTYPED_CAPS": UNTYPEDS,
+    }
+)
 CONSTANTS_1: Final = MappingProxyType(_OLD)
 CONSTANTS_2_1: Final = MappingProxyType({**_OLD, "CONFIG_ROOT_CNODE_SIZE_BITS": 12})
 _RESETTING: Final = {

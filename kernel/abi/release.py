@@ -135,6 +135,11 @@ class Facts:
     The defaults are the newest release's behaviour.
     """
 
+    # Structure: what the 2006 design does otherwise.
+    retype: Literal["watermark", "split"] = "watermark"  # objects one after the other, or all at once, equal
+    asynchronous: Literal["notification", "message"] = "notification"  # what an asynchronous object holds
+    address_space: Literal["page-tables", "capabilities"] = "page-tables"  # what virtual addresses go through
+    reply: Literal["capability", "none"] = "capability"  # how a Call of an endpoint is answered
     # Messages.
     grant_reply: bool = True  # right bit 3 exists, lets a Call have its reply; replies need Grant to carry caps
     receive_only_diminishes: bool = False  # a receiver without send right: caps lose write, callers no reply
