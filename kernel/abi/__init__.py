@@ -50,4 +50,4 @@ def _order(r: Release) -> tuple[int, ...]:
     return tuple(int(part) for part in r.name.partition("-")[0].split("."))
 
 
-__all__ = ["Change", "Release", "UnknownRelease", "compare", "release", "releases"]
+__all__ = ["RELEASES", "Change", "Release", "UnknownRelease", "compare", "release", "releases"]

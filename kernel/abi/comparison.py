@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from retrap.kernel.abi.catalog import RELEASES
 from retrap.kernel.abi.fact_notes import NOTES, PAPER
-from retrap.kernel.abi.packing import message_layout
+from retrap.kernel.abi.packing import Place, message_layout
 from retrap.kernel.abi.release import BootInfoLayout, Facts, Invocation, Release, Syscall
 from retrap.machine.context import Slot
 
@@ -57,12 +57,13 @@ def _facts(left: Release, right: Release) -> list[Change]:
         old, new = getattr(left.facts, field.name), getattr(right.facts, field.name)
         if old != new:
             changes.append(
-                Change("behaviour", field.name, _shown(old), _shown(new), _sources(field.name, left, right))
+                Change("behaviour", field.name, shown(old), shown(new), _sources(field.name, left, right))
             )
     return changes
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A fact's value for people."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value) or "none"
@@ -74,10 +75,10 @@ def _sources(fact: str, left: Release, right: Release) -> str:
     order = [release.tag for release in RELEASES]
     places = sorted(order.index(r.tag) if r.tag in order else -1 for r in (left, right))
     between = [tag for tag in known if places[0] < order.index(tag) <= places[1]]
-    shown = [f"{tag}: {known[tag]}" for tag in between or known]
+    places_shown = [f"{tag}: {known[tag]}" for tag in between or known]
     if left.tag == "paper" or right.tag == "paper":
-        shown.insert(0, f"paper: {PAPER.get(fact, 'silent')}")
-    return "; ".join(shown)
+        places_shown.insert(0, f"paper: {PAPER.get(fact, 'silent')}")
+    return "; ".join(places_shown)
 
 
 # --- one function a table: its rows as name → text
@@ -101,11 +102,20 @@ def _invocations(r: Release) -> dict[str, str]:
 def signature(invocation: Invocation, registers: int) -> str:
     """An invocation as one line: function, capabilities, message words by number, results."""
     layout = message_layout(invocation, registers)
-    places = [(f"MR{p.word}" + (f"[{p.shift}]" if p.shift else ""), p.parameter.name) for p in layout.inputs]
-    caps = [(f"cap {number}", cap.name) for number, cap in enumerate(layout.caps)]
-    inside = ", ".join(f"{name}={where}" for where, name in caps + places)
+    parts = [f"{cap.name}=cap {number}" for number, cap in enumerate(layout.caps)]
+    parts += [f"{place.parameter.name}={_where(place)}" for place in layout.inputs]
+    inside = ", ".join(parts)
     results = ", ".join(p.parameter.name for p in layout.outputs)
     return f"{invocation.method}({inside})" + (f" -> {results}" if results else "")
+
+
+def _where(place: Place) -> str:
+    """A parameter's place: "MR1", of a narrow one its bits: "MR0[15:8]", of several words the first and last."""
+    if place.words > 1:
+        return f"MR{place.word}..{place.word + place.words - 1}"
+    if place.parameter.bits == 32:
+        return f"MR{place.word}"
+    return f"MR{place.word}[{place.shift + place.parameter.bits - 1}:{place.shift}]"
 
 
 def _object_types(r: Release) -> dict[str, str]:
