@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, final
 
 from retrap.machine.access import WORD, Abort, load, store
+from retrap.machine.arm.decode import REMEMBERED
 from retrap.machine.arm.translate import translate
 from retrap.machine.context import Context
 from retrap.machine.ir.meaning import Quick, signed_divide, write_out
@@ -107,12 +108,12 @@ class Evaluator:
                     key |= words[23] << 32
                     runner = thumb.get(key)
                     if runner is None:
-                        runner = thumb[key] = Plain(translate(key & WORD, True, key >> 32), thumb, key)
+                        runner = _learn(thumb, key, translate(key & WORD, True, key >> 32))
                 else:
                     key = code[pc + delta >> 2]
                     runner = arm.get(key)
                     if runner is None:
-                        runner = arm[key] = Plain(translate(key, False, 0), arm, key)
+                        runner = _learn(arm, key, translate(key, False, 0))
                 kind = runner(words, space, retired)
                 if kind is not None:
                     break
@@ -130,6 +131,14 @@ class Evaluator:
             self.retired += 1
             return SVC
         return UNDEFINED if kind == TrapKind.UNDEFINED else Trap(TrapKind(kind), words[15], FaultStatus.DEBUG)
+
+
+def _learn(table: dict[int, Runner], key: int, block: Block) -> Plain:
+    if len(table) >= REMEMBERED:
+        table.clear()
+    plain = Plain(block, table, key)
+    table[key] = plain
+    return plain
 
 
 @final

@@ -8,7 +8,7 @@ tests' second opinion. It is called when a text is asked for, once per word and 
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, final
 
 import retrap.machine.arm.instructions  # noqa: F401  (fills the registry)
@@ -51,6 +51,10 @@ _THUMB32: Final = _Table(True, 4, 0xFFF08080)
 
 _decoded: Final[dict[int, Decoded | None]] = {}
 
+REMEMBERED: Final = 1 << 16
+"""How many words this and the caches after it remember: then they start afresh. More than programs have; a guest
+that writes ever new code must not fill the host's memory."""
+
 
 def find(word: int, thumb: bool) -> Encoding | None:
     """The encoding of a word, or None if there is none: UNDEFINED.
@@ -69,6 +73,8 @@ def decode(word: int, thumb: bool) -> Decoded | None:
         return _decoded[key]
     encoding = find(word, thumb)
     decoded = encoding.decode(word) if encoding is not None else None
+    if len(_decoded) >= REMEMBERED:
+        _decoded.clear()
     _decoded[key] = decoded
     return decoded
 
@@ -100,7 +106,7 @@ def to_bytes(word: int, thumb: bool) -> bytes:
     return (word >> 16).to_bytes(2, "little") + (word & 0xFFFF).to_bytes(2, "little")
 
 
-@cache
+@lru_cache(maxsize=REMEMBERED)
 def disassemble(word: int, thumb: bool, address: int = 0) -> str:
     """Text of an instruction at `address`, for people; `.inst` with the number where capstone knows none."""
     code = to_bytes(word, thumb)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from retrap.machine.arm.decode import decode
+from retrap.machine.arm.decode import REMEMBERED, decode
 from retrap.machine.arm.registry import Undefined, Unpredictable
 from retrap.machine.context import Slot
 from retrap.machine.ir.builder import Builder, Value, finish
@@ -22,6 +22,8 @@ def translate(word: int, thumb: bool, it: int) -> Block:
     block = _blocks.get(key)
     if block is None:
         block = _translate(word, thumb, it)
+        if len(_blocks) >= REMEMBERED:
+            _blocks.clear()
         _blocks[key] = block
     return block
 

@@ -23,6 +23,10 @@ PC = CODE + 0x1800
 DATA, DATA_SIZE = 0x00200000, 0x2000
 CONST, CONST_SIZE = 0x00300000, 0x1000
 RAM = 0x40000000
+BEFORE, CODE_LENGTH = 8, 32
+
+STOP = {False: bytes.fromhex("f000f0e7") * 2, True: bytes.fromhex("00de") * 6}
+"""What follows the instruction: undefined instructions, where a CPU that goes on too far is caught."""
 
 BOUNDARIES = (
     0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 33, 63, 64, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x10000,
@@ -54,6 +58,11 @@ class Case:
     @property
     def thumb(self) -> bool:
         return self.encoding.thumb
+
+    def code(self) -> bytes:
+        """What lies at PC - BEFORE: zeroes, the prefix, the instruction, undefined instructions, zeroes."""
+        before = (bytes(BEFORE) + self.prefix)[-BEFORE:]
+        return (before + to_bytes(self.word, self.thumb) + STOP[self.thumb]).ljust(CODE_LENGTH, b"\0")
 
     def describe(self) -> str:
         registers = " ".join(f"r{n}={x:08x}" for n, x in enumerate(self.core))
@@ -123,8 +132,7 @@ class Ours:
 
     def run(self, case: Case) -> Outcome:
         words, memory = self.context.words, self.memory
-        code = to_bytes(case.word, case.thumb)
-        memory.write(RAM + PC - len(case.prefix) - CODE, case.prefix + code + STOP[case.thumb])
+        memory.write(RAM + PC - BEFORE - CODE, case.code())
         for n, value in enumerate(case.core):
             words[n] = value
         words[Slot.PC] = PC - len(case.prefix)
@@ -155,10 +163,6 @@ class Ours:
 
 
 _FLAGS = ((Slot.N, 4), (Slot.Z, 3), (Slot.C, 2), (Slot.V, 1), (Slot.Q, 0))
-STOP = {False: bytes.fromhex("000000ef") * 2, True: bytes.fromhex("00df") * 8}
-"""What follows the instruction: supervisor calls, where a CPU that goes on too far is caught."""
-
-
 # -- making cases --------------------------------------------------------------------------------------------
 
 

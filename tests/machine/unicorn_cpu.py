@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicorn
 from isa_oracle import (
+    BEFORE,
     CODE,
     CODE_SIZE,
     CONST,
@@ -16,8 +17,6 @@ from isa_oracle import (
     Case,
     Outcome,
 )
-from isa_oracle import STOP
-from retrap.machine.arm.decode import to_bytes
 from unicorn import arm_const as arm
 
 _CORE = tuple(getattr(arm, f"UC_ARM_REG_R{n}") for n in range(15))
@@ -57,9 +56,8 @@ class Unicorn:
         if self.runs % 20000 == 0:
             self._start()
         uc = self.uc
-        code = to_bytes(case.word, case.thumb)
         start = PC - len(case.prefix)
-        uc.mem_write(start, case.prefix + code + STOP[case.thumb])
+        uc.mem_write(PC - BEFORE, case.code())
         uc.ctl_flush_tb()
         self.interrupt: int | None = None
         self.fault: tuple[int, bool] | None = None
@@ -76,7 +74,7 @@ class Unicorn:
         cpsr = uc.reg_read(arm.UC_ARM_REG_CPSR)
         pc = uc.reg_read(arm.UC_ARM_REG_PC)
         trap = failed
-        after = PC + len(code)
+        after = PC + case.encoding.size
         if self.fault is not None:
             trap = "DATA_ABORT"
             if pc == self.fault[0] and pc != PC:
@@ -84,9 +82,11 @@ class Unicorn:
         elif self.interrupt is not None:
             trap = {2: "SVC", 4: "DATA_ABORT", 7: "BREAKPOINT", 1: "UNDEFINED"}.get(self.interrupt, f"interrupt {self.interrupt}")
         # A condition-failed instruction of an IT block counts as none: it runs on into the SVCs that follow.
-        went_on = self.fault is None and case.it & 15 != 0 and after < pc <= after + 12 and case.encoding.instruction.name != "SVC"
+        went_on = self.fault is None and case.it & 15 != 0 and (after < pc <= after + 12 or (pc == after and trap != ""))
         if went_on:
             trap, pc = "", after
+        elif trap == "UNDEFINED" and pc != PC:
+            trap = ""  # the stop after the instruction
         if trap == "SVC":
             pc = PC  # it reports the address after
         out = Outcome(

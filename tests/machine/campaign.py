@@ -1,0 +1,120 @@
+"""The differential campaign: random instructions on random states, here and on independent CPUs.
+
+    python tests/machine/campaign.py --cases 10000 [--seed 1] [--class LDR] [--oracle unicorn] [--state FILE]
+
+Every encoding is a class of its own. Progress is kept in the state file after each class, so that a campaign that
+was stopped goes on where it was; the table of all classes is printed at the end. Exit status 1: unexplained
+differences. `--record FILE` also writes the counts that docs/instructions-table.md quotes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import fp_campaign
+import isa_campaign
+from retrap.machine.arm.decode import all_encodings
+from retrap.machine.arm.registry import Encoding
+
+BATCH = 500
+
+
+def suite_of(encoding: Encoding) -> Any:
+    """Who knows how to make cases for an encoding."""
+    module = encoding.instruction.definition.__module__.rpartition(".")[2]
+    return fp_campaign if module.startswith(("vfp", "neon")) else isa_campaign
+
+
+def run_class(encoding: Encoding, cases: int, seed: int, runners: dict[Any, Any]) -> dict[str, Any]:
+    """Counts of one class: cases per oracle, known differences, the first few unexplained ones."""
+    suite = suite_of(encoding)
+    if suite not in runners:
+        runners[suite] = suite.Runner()
+    r = random.Random(f"{seed}/{encoding.title}")
+    compared: Counter[str] = Counter()
+    known: Counter[str] = Counter()
+    unexplained: list[str] = []
+    done = 0
+    while done < cases:
+        batch = runners[suite].batch(encoding, r, min(BATCH, cases - done))
+        if batch is None:
+            break  # nothing of this class is defined: UDF
+        compared.update(batch.compared)
+        known.update(batch.known)
+        unexplained += batch.unexplained
+        done += min(BATCH, cases - done)
+        if len(unexplained) > 20:
+            break
+    return {
+        "cases": done,
+        "compared": dict(sorted(compared.items())),
+        "known": dict(sorted(known.items())),
+        "unexplained": len(unexplained),
+        "examples": unexplained[:3],
+    }
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    oracles = sorted({oracle for result in results.values() for oracle in result["compared"]})
+    lines = [f"{'class':60} {'cases':>8} " + " ".join(f"{o:>9}" for o in oracles) + "    known  unexplained"]
+    for title, result in sorted(results.items()):
+        counts = " ".join(f"{result['compared'].get(o, 0):9}" for o in oracles)
+        known = sum(result["known"].values())
+        lines.append(f"{title:60} {result['cases']:8} {counts} {known:8} {result['unexplained']:12}")
+    total = sum(result["cases"] for result in results.values())
+    bad = sum(result["unexplained"] for result in results.values())
+    lines.append(f"{len(results)} classes, {total} cases, {bad} unexplained differences")
+    names: Counter[str] = Counter()
+    for result in results.values():
+        names.update(result["known"])
+    lines += [f"  known: {count:8}  {name}" for name, count in sorted(names.items())]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--cases", type=int, default=1000, help="cases per class")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--class", dest="name", default="", help="only classes whose title contains this")
+    parser.add_argument("--state", type=Path, default=Path("out/isa-campaign.json"))
+    parser.add_argument("--record", type=Path, help="write the counts per class here")
+    options = parser.parse_args()
+    key = f"seed {options.seed}, {options.cases} cases"
+    state: dict[str, Any] = {}
+    if options.state.exists():
+        state = json.loads(options.state.read_text())
+    if state.get("key") != key:
+        state = {"key": key, "classes": {}}
+    results: dict[str, dict[str, Any]] = state["classes"]
+    runners: dict[Any, Any] = {}
+    began = time.monotonic()
+    for encoding in all_encodings():
+        if options.name not in encoding.title or encoding.title in results:
+            continue
+        results[encoding.title] = run_class(encoding, options.cases, options.seed, runners)
+        result = results[encoding.title]
+        if result["unexplained"]:
+            sys.stdout.write(f"{encoding.title}: {result['unexplained']} unexplained\n" + "\n".join(result["examples"]) + "\n")
+            sys.stdout.flush()
+        options.state.parent.mkdir(parents=True, exist_ok=True)
+        options.state.write_text(json.dumps(state))
+    chosen = {title: result for title, result in results.items() if options.name in title}
+    sys.stdout.write(table(chosen) + "\n")
+    sys.stdout.write(f"{time.monotonic() - began:.0f} s in this run\n")
+    if options.record:
+        counts = {t: r["compared"] for t, r in sorted(results.items())}
+        options.record.write_text(json.dumps({"campaign": key, "classes": counts}, indent=1) + "\n")
+    return 1 if any(result["unexplained"] for result in chosen.values()) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
