@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from retrap.kernel.boot import CapKind
 from retrap.kernel.caps import FrameCap, Tag, UntypedCap
 from retrap.kernel.laws.survey import Region, Survey, region_of
 from retrap.kernel.state import KernelState
@@ -45,15 +46,20 @@ def objects_do_not_overlap(survey: Survey) -> Iterator[str]:
 
 
 def objects_lie_in_their_untyped(survey: Survey) -> Iterator[str]:
-    """A capability to memory that did not exist at boot descends from the smallest untyped around it."""
-    at_boot = {cap.address for cap in survey.state.plan.caps} | {survey.state.plan.tcb_address}
+    """A capability to memory that did not exist at boot descends from the smallest untyped around it.
+
+    Deleting an untyped leaves what was made of it without a parent: that still lies in some untyped of boot.
+    """
+    boot_caps = survey.state.plan.caps
+    at_boot = {cap.address for cap in boot_caps} | {survey.state.plan.tcb_address}
+    given = [(cap.address, 1 << cap.size_bits) for cap in boot_caps if cap.kind is CapKind.UNTYPED]
     for slot in survey.occupied:
         region = region_of(slot.cap)
         if region is None:
             continue
         origin = survey.origin.get(id(slot))
         if origin is None:
-            if region[0] not in at_boot:
+            if region[0] not in at_boot and not any(_inside(region, each) for each in given):
                 yield f"{slot!r} refers to memory that no untyped was made into"
             continue
         around = (origin.address, 1 << origin.size_bits)
