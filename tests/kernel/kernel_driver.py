@@ -125,9 +125,9 @@ class Driver:
         buffer = self.buffer(thread)
         for index, word in enumerate(words):
             if index < 4:
-                context[2 + index] = word
+                context[2 + index] = word & 0xFFFF_FFFF
             else:
-                buffer[1 + index] = word
+                buffer[1 + index] = word & 0xFFFF_FFFF
         for index, extra in enumerate(caps):
             buffer[122 + index] = extra
         context[0] = cptr
