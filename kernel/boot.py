@@ -112,4 +112,5 @@ class BootPlan:
     tcb_address: int  # physical, of the initial thread's TCB
     empty_slots: tuple[int, int]  # first and past-the-last free slot of the initial CNode
     kernel_irqs: tuple[int, ...] = (27,)  # interrupts that the kernel keeps for itself (its timer)
+    kernel_devices: int = 0  # pages of devices that the kernel maps for itself, from 0xfff00000 on
     regions: tuple[Region, ...] = field(default=())  # the memory map, for display and for the invariants

@@ -16,7 +16,7 @@ from retrap.kernel.structures import KernelObject, Tcb, ThreadState
 from retrap.machine.context import ContextArena
 from retrap.machine.context import Slot as ContextSlot
 from retrap.machine.memory import PhysicalMemory
-from retrap.machine.space import AddressSpace
+from retrap.machine.space import AddressSpace, KernelWindow
 
 # The hooks by which an object's file plugs in; `retrap.kernel.objects.table` says which file offers which.
 # `Any` stands for the capability class of the file's own kind.
@@ -41,6 +41,13 @@ SWITCH: Final = 2
 
 ANY_SIZE: Final = -1  # the user chooses the size (Untyped)
 SLOT_SIZED: Final = -2  # the user chooses the number of slots (CapTable)
+
+
+KERNEL_TABLE: Final = 0xFFF0_0000
+"""The last megabyte, which the kernel maps page by page: its devices from the bottom on, and the vectors."""
+
+KERNEL_DEVICES: Final = KERNEL_TABLE >> 12
+VECTORS: Final = 0xFFFF_0000 >> 12
 
 
 @final
@@ -72,9 +79,10 @@ class KernelState:
         self.objects: Final[dict[int, KernelObject]] = {}
         self.threads: Final[list[Tcb]] = []  # every thread that ever was, by number
         self.retired: Final[list[Tcb]] = []  # deleted in this entry: their contexts are given back in the next
+        self.user_mode: Final = 0x50 if plan.options.debug else 0x150  # CPSR: user mode, F (and A) masked
+        arena.user_mode = self.user_mode
         self.idle: Final = Tcb(0, IDLE, arena.allocate())
         self.idle.state = ThreadState.IDLE
-        self.user_mode: Final = 0x50 if plan.options.debug else 0x150  # CPSR: user mode, F (and A) masked
         self.current: Tcb = self.idle
 
         self.tls_register: Final = (
@@ -82,7 +90,9 @@ class KernelState:
         )
 
         # Address spaces: what the current thread sees; `no_space` is empty (invalid or no VSpace root).
-        self.no_space: Final = AddressSpace(memory)
+        pages = [KERNEL_DEVICES + index for index in range(plan.kernel_devices)]
+        self.window: Final = KernelWindow(plan.kernel_base, KERNEL_TABLE, frozenset((*pages, VECTORS)))
+        self.no_space: Final = AddressSpace(memory, self.window)
         self.space: AddressSpace = self.no_space
         self.asid_pools: Final[dict[int, KernelObject]] = {}  # pool number (ASID >> 10) → pool
 

@@ -193,6 +193,8 @@ def map_table(directory: PageDirectory, index: int, table: PageTable) -> None:
     """Make a free directory entry point to an unused, empty table."""
     assert not table.entries
     directory.tables[index] = table
+    assert directory.space is not None
+    directory.space.set_table(index << SECTION_BITS, True)
     table.directory = directory
     table.index = index
 
@@ -206,6 +208,7 @@ def unmap_table(state: KernelState, table: PageTable) -> None:
     space = directory.space
     assert space is not None
     base = table.index << SECTION_BITS
+    space.set_table(base, False)
     if len(table.entries) > REPEATED:
         space.unmap(base, SECTION_BITS)
     else:
@@ -222,7 +225,7 @@ def assign_asid(state: KernelState, pool: AsidPool, index: int, directory: PageD
     pool.directories[index] = directory
     pool.first_free = index + 1
     directory.asid = pool.base + index
-    directory.space = AddressSpace(state.memory)
+    directory.space = AddressSpace(state.memory, state.window)
 
 
 def forget_space(directory: PageDirectory) -> None:

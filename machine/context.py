@@ -39,6 +39,7 @@ class Slot:
     RESTART_PC: Final = 30  # kernel's: where the current system call or fault restarts (seL4 FaultIP)
     FPEXC_EN: Final = 31  # 1 when this thread may use VFP/Advanced SIMD
     D0: Final = 32  # D0 … D31, two words each, low word first
+    MODE: Final = 96  # CPSR.M, A, I and F, which user code cannot change: the arena's `user_mode`
 
 
 @final
@@ -88,6 +89,8 @@ class ContextArena:
     """Hands out zeroed contexts at stable host addresses; freed ones are reused, last freed first."""
 
     def __init__(self) -> None:
+        self.user_mode = 0x10
+        """Mode and mask bits of the CPSR in every context allocated from now on."""
         self._free: list[Context] = []
         self._chunks: list[memoryview] = []
 
@@ -95,7 +98,9 @@ class ContextArena:
         """A context of zeroes."""
         if not self._free:
             self._grow()
-        return self._free.pop()
+        context = self._free.pop()
+        context.words[Slot.MODE] = self.user_mode
+        return context
 
     def release(self, context: Context) -> None:
         """Give a context back; its words are cleared here."""

@@ -26,11 +26,25 @@ class SpaceListener(Protocol):
 
 
 @final
+class KernelWindow:
+    """Where the kernel is mapped in every address space, without user access: sections in `[base, end)`, and the
+    single `pages` (virtual page numbers) in a page table above. It only shows in the status of faults."""
+
+    __slots__ = ("base", "end", "pages")
+
+    def __init__(self, base: int, end: int, pages: frozenset[int]) -> None:
+        self.base: Final = base
+        self.end: Final = end
+        self.pages: Final = pages
+
+
+@final
 class AddressSpace:
     """One user virtual address space. `map` and `unmap` are the only writers."""
 
-    def __init__(self, memory: PhysicalMemory) -> None:
+    def __init__(self, memory: PhysicalMemory, window: KernelWindow | None = None) -> None:
         self.memory: Final = memory
+        self.window: Final = window
         self.pages: Final[dict[int, int]] = {}
         """Virtual page number → physical page number << 4 | SECTION | EXECUTE | WRITE | READ."""
         self.listener: SpaceListener | None = None
@@ -68,7 +82,12 @@ class AddressSpace:
             self.tables.discard(virtual >> 20)
 
     def translation_status(self, address: int) -> int:
-        """The fault status of an access to `address`, which no page maps."""
+        """The fault status of an access to `address`, which `pages` does not map."""
+        window = self.window
+        if window is not None and address >= window.base:
+            if address < window.end:
+                return FaultStatus.PERMISSION_SECTION
+            return FaultStatus.PERMISSION_PAGE if address >> 12 in window.pages else FaultStatus.TRANSLATION_PAGE
         if address >> 20 in self.tables:
             return FaultStatus.TRANSLATION_PAGE
         return FaultStatus.TRANSLATION_SECTION

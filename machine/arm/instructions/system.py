@@ -100,17 +100,15 @@ def isb(b: Builder, i: Decoded) -> None:
     T1  11110 0 1111 1 0 (1111) 10 (0) 0 Rd (00000000)
 """)  # fmt: skip
 def mrs(b: Builder, i: Decoded) -> None:
-    """Reads N Z C V Q GE E, masks and mode; the execution state bits (IT, J, T) read as zero (B9.3.8)."""
+    """Reads N Z C V Q GE E, masks and mode; the execution state bits (IT, J, T) read as zero (B9.3.8).
+
+    E, the masks and the mode are UNKNOWN to user code; here they are what they are, as processors give them.
+    """
     no_bad_registers(b, i, "Rd")
-    value = b.get(Slot.BIG_ENDIAN) << 9 | USER_MODE
+    value = b.get(Slot.BIG_ENDIAN) << 9 | b.get(Slot.MODE)
     for slot, low in ((Slot.N, 31), (Slot.Z, 30), (Slot.C, 29), (Slot.V, 28), (Slot.Q, 27), (Slot.GE, 16)):
         value = value | b.get(slot) << low
     b.set_reg(i["Rd"], value)
-
-
-USER_MODE = 0x150
-"""M, A, I and F as user code reads them: UNKNOWN by B9.3.8; here user mode with A and F masked, as processors give
-it under a kernel that runs user code so."""
 
 
 @instruction("MSR", "A8.8.111-A8.8.112", """
