@@ -79,7 +79,7 @@ class Session:
         with contextlib.suppress(KeyboardInterrupt):
             end = self._loop(watchers, console, max_instructions)
         kernel = self.kernel
-        deaths = tuple(text for _, text in kernel.died)
+        deaths = tuple(f"{_name(kernel, number)} died: {text}" for number, text in kernel.died)
         if end is End.QUIESCENT and deaths:
             end = End.DIED
         now = self.cpu.retired
@@ -140,3 +140,9 @@ class Session:
         broken = self.kernel.check(self.check)
         if broken:
             raise EngineBug(f"after trap {self.traps}: {broken[0]}")
+
+
+def _name(kernel: Kernel, number: int) -> str:
+    """A thread for people: its debug name, if it has one, and its number."""
+    name = kernel.threads[number].name
+    return f"thread {number} ({name})" if name else f"thread {number}"

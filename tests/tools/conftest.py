@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
 from retrap.tools.cli import run_command
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,6 +10,7 @@ import pytest
 from elf_builder import Elf, Load, R, W, X
 
 SPIN = struct.pack("<I", 0xEAFFFFFE)  # b .
+THUMB_SPIN = struct.pack("<2H", 0xE7FE, 0xE7FE)
 UDF = struct.pack("<I", 0xE7F000F0)
 
 
@@ -122,7 +123,9 @@ def test_summary(run, samples, tmp_path) -> None:
 
 def test_info_says_what_a_file_is(run, samples, tmp_path) -> None:
     image = json.loads(run("info", samples / "hello-thumb.elf", "--json").out)
-    assert image["mode"] == "Thumb"
+    assert (image["mode"], image["entry"]) == ("ARM", 0x10000)
+    thumb = guest(tmp_path / "thumb.elf", THUMB_SPIN, entry=0x10001)
+    assert json.loads(run("info", thumb, "--json").out)["mode"] == "Thumb"
     trace = tmp_path / "t.rtr"
     run("boot", samples / "hello-arm.elf", "-o", trace)
     assert json.loads(run("info", trace, "--json").out)["complete"] is True
@@ -144,6 +147,11 @@ def test_a_limit_is_exit_status_4(run, tmp_path) -> None:
         ran = run("boot", guest(tmp_path / "g.elf", SPIN), "--max-instructions", "250000", "--backend", backend)
         assert ran.status == 4
         assert "250000 instructions" in ran.err
+
+
+def test_a_thumb_entry_starts_in_thumb_state(run, tmp_path) -> None:
+    image = guest(tmp_path / "g.elf", THUMB_SPIN, entry=0x10001)
+    assert run("boot", image, "--max-instructions", "1000").status == 4
 
 
 def test_a_fault_that_nobody_handles_is_exit_status_3(run, tmp_path) -> None:
