@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retrap.kernel.abi.catalog import RELEASES
+from retrap.kernel.abi.catalog import BOOTABLE, RELEASES
 from retrap.kernel.abi.comparison import Change, compare
 from retrap.kernel.abi.release import Release
 
@@ -19,8 +19,13 @@ class UnknownRelease(KeyError):
 
 
 def releases() -> tuple[str, ...]:
-    """The names of all kernels that can be booted, oldest first."""
+    """The names of all kernels that have a table, oldest first."""
     return tuple(r.name for r in RELEASES)
+
+
+def bootable() -> tuple[str, ...]:
+    """The names of those that the engine models, so that they can be booted, oldest first."""
+    return tuple(r.name for r in RELEASES if r.name in BOOTABLE)
 
 
 def release(name: str | None = None) -> Release:
@@ -50,4 +55,4 @@ def _order(r: Release) -> tuple[int, ...]:
     return tuple(int(part) for part in r.name.partition("-")[0].split("."))
 
 
-__all__ = ["RELEASES", "Change", "Release", "UnknownRelease", "compare", "release", "releases"]
+__all__ = ["RELEASES", "Change", "Release", "UnknownRelease", "bootable", "compare", "release", "releases"]

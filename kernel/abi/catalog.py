@@ -359,3 +359,6 @@ RELEASES: Final[tuple[Release, ...]] = (
     V16_0_0,
 )
 """Oldest first."""
+
+BOOTABLE: Final = ("16.0.0",)
+"""Releases whose boot and behaviour the engine models. The others have tables and facts, nothing more so far."""

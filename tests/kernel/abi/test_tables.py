@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from retrap.kernel.abi import RELEASES, UnknownRelease, release, releases
+from retrap.kernel.abi import RELEASES, UnknownRelease, bootable, release, releases
 from retrap.kernel.abi.bootinfo import resized
 from retrap.kernel.abi.release import Release
 from retrap.machine.context import Slot
@@ -156,6 +156,11 @@ def test_lists_of_boot_information_can_have_other_lengths() -> None:
 
 
 # --- names
+
+
+def test_the_default_release_is_bootable_and_all_bootable_ones_have_tables() -> None:
+    assert release().name in bootable()
+    assert set(bootable()) <= set(releases())
 
 
 def test_releases_are_listed_oldest_first() -> None:
