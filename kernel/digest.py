@@ -28,19 +28,20 @@ _NOTHING: Final = -2
 
 def digest(state: KernelState) -> bytes:
     """The digest of the kernel's state, `DIGEST_SIZE` bytes of blake2b over it as a list of 64-bit numbers."""
-    numbers = array("q")
+    numbers: list[int] = []
     objects = state.objects
     for address in sorted(objects):
         _describe(numbers, objects[address])
     for irq in sorted(state.irq_slots):
         _describe_slot(numbers, state.irq_slots[irq])
     _describe_scheduler(numbers, state)
+    words = array("q", numbers)
     if sys.byteorder == "big":
-        numbers.byteswap()
-    return blake2b(numbers, digest_size=DIGEST_SIZE).digest()
+        words.byteswap()
+    return blake2b(words, digest_size=DIGEST_SIZE).digest()
 
 
-def _describe(numbers: array[int], item: KernelObject) -> None:
+def _describe(numbers: list[int], item: KernelObject) -> None:
     numbers.append(item.tag)
     numbers.append(item.address)
     if isinstance(item, CNode):
@@ -66,12 +67,13 @@ def _describe(numbers: array[int], item: KernelObject) -> None:
         _describe_entries(numbers, {index: each.address for index, each in item.directories.items()})
 
 
-def _describe_slot(numbers: array[int], slot: Slot) -> None:
+def _describe_slot(numbers: list[int], slot: Slot) -> None:
     """A slot with its place, its capability and what follows it (what precedes is said there)."""
     after = slot.next
-    key = slot.cap.key()
-    numbers.extend((slot.owner, slot.index, slot.revocable << 1 | slot.first_badged, len(key)))
-    numbers.extend(key)
+    numbers.append(slot.owner)
+    numbers.append(slot.index)
+    numbers.append(slot.revocable << 1 | slot.first_badged)
+    numbers.extend(slot.cap.key())
     if after is None:
         numbers.append(_NOTHING)
     else:
@@ -79,14 +81,14 @@ def _describe_slot(numbers: array[int], slot: Slot) -> None:
         numbers.append(after.index)
 
 
-def _describe_entries(numbers: array[int], entries: dict[int, int]) -> None:
+def _describe_entries(numbers: list[int], entries: dict[int, int]) -> None:
     numbers.append(len(entries))
     for index in sorted(entries):
         numbers.append(index)
         numbers.append(entries[index])
 
 
-def _describe_queue(numbers: array[int], queue: Queue) -> None:
+def _describe_queue(numbers: list[int], queue: Queue) -> None:
     numbers.append(queue.state)
     thread = queue.head
     while thread is not None:
@@ -99,7 +101,7 @@ def _describe_queue(numbers: array[int], queue: Queue) -> None:
         assert isinstance(queue, Endpoint)
 
 
-def _describe_thread(numbers: array[int], thread: Tcb) -> None:
+def _describe_thread(numbers: list[int], thread: Tcb) -> None:
     waits_for = thread.blocked_on
     numbers.extend(
         (
@@ -137,7 +139,7 @@ def _fault_numbers(fault: Fault) -> tuple[int, ...]:
     return (4, fault.number, fault.code)
 
 
-def _describe_scheduler(numbers: array[int], state: KernelState) -> None:
+def _describe_scheduler(numbers: list[int], state: KernelState) -> None:
     current = state.current
     numbers.extend((current.number, state.domain, state.domain_time, state.domain_index, state.domain_start))
     for domain, duration in state.domain_schedule:

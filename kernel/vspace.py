@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from retrap.kernel.caps import VM_READ_ONLY, VM_READ_WRITE, PageDirectoryCap, Tag
+from retrap.kernel.caps import VM_KERNEL_ONLY, VM_READ_ONLY, VM_READ_WRITE, PageDirectoryCap, Tag
 from retrap.kernel.state import KernelState
 from retrap.kernel.structures import TCB_VTABLE, KernelObject, Tcb
 from retrap.machine.space import EXECUTE, READ, WRITE, AddressSpace
@@ -92,31 +92,31 @@ class AsidPool(KernelObject):
         return index
 
 
-def _is_big(size_bits: int) -> bool:
-    return size_bits in (LARGE_PAGE_BITS, SUPERSECTION_BITS)
+_USER_RIGHTS: Final = {
+    VM_KERNEL_ONLY: 0,
+    VM_READ_ONLY: READ | EXECUTE,
+    VM_READ_WRITE: READ | WRITE | EXECUTE,
+}
+"""Whoever may read may execute, unless the attributes say otherwise (ARM ARM B3.7.2)."""
+
+_KINDS: Final = {
+    SMALL_PAGE_BITS: PRESENT,
+    LARGE_PAGE_BITS: PRESENT | BIG,
+    SECTION_BITS: PRESENT,
+    SUPERSECTION_BITS: PRESENT | BIG,
+}
+
+_ATTRIBUTES: Final = (0, CACHEABLE, PARITY, CACHEABLE | PARITY)
 
 
 def make_entry(address: int, size_bits: int, vm_rights: int, attributes: int) -> int:
-    """The entry (each of the equal entries) for a frame of 2^size_bits bytes with the effective `vm_rights`.
-
-    Whoever may read may execute, unless the attributes say otherwise (ARM ARM B3.7.2).
-    """
-    if vm_rights == VM_READ_WRITE:
-        user = READ | WRITE | EXECUTE
-    elif vm_rights == VM_READ_ONLY:
-        user = READ | EXECUTE
-    else:
-        user = 0
+    """The entry (each of the equal entries) for a frame of 2^size_bits bytes with the effective `vm_rights`."""
+    entry = address | _KINDS[size_bits] | _USER_RIGHTS[vm_rights] | _ATTRIBUTES[attributes & 3]
     if attributes & ATTRIBUTE_EXECUTE_NEVER:
-        user &= ~EXECUTE
-    flags = PRESENT | user
-    if _is_big(size_bits):
-        flags |= BIG
-    if attributes & ATTRIBUTE_CACHEABLE:
-        flags |= CACHEABLE
-    if attributes & ATTRIBUTE_PARITY and size_bits >= SECTION_BITS:
-        flags |= PARITY  # only first-level descriptors have the bit
-    return address | flags
+        entry &= ~EXECUTE
+    if size_bits < SECTION_BITS:
+        entry &= ~PARITY  # only first-level descriptors have the bit
+    return entry
 
 
 def directory_of(state: KernelState, asid: int) -> PageDirectory | None:
@@ -144,17 +144,16 @@ def resolve(directory: PageDirectory, virtual: int) -> tuple[int, int] | None:
 def map_frame(directory: PageDirectory, virtual: int, size_bits: int, entry: int) -> None:
     """Write the entry or entries of a frame. The caller has checked that the kinds there allow it."""
     if size_bits < SECTION_BITS:
-        table = directory.tables[virtual >> SECTION_BITS]
+        entries = directory.tables[virtual >> SECTION_BITS].entries
         index = virtual >> SMALL_PAGE_BITS & 0xFF
-        if size_bits == SMALL_PAGE_BITS:
-            table.entries[index] = entry
-        else:
-            for repeat in range(REPEATED):
-                table.entries[index + repeat] = entry
     else:
+        entries = directory.sections
         index = virtual >> SECTION_BITS
-        for repeat in range(REPEATED if size_bits == SUPERSECTION_BITS else 1):
-            directory.sections[index + repeat] = entry
+    if entry & BIG:
+        for position in range(index, index + REPEATED):
+            entries[position] = entry
+    else:
+        entries[index] = entry
     space = directory.space
     assert space is not None
     space.map(virtual, entry & ADDRESS, size_bits, entry & RIGHTS)
@@ -169,7 +168,7 @@ def unmap_frame(state: KernelState, asid: int, virtual: int, size_bits: int, add
     if directory is None:
         return
     index = virtual >> SECTION_BITS
-    big = _is_big(size_bits)
+    big = _KINDS[size_bits] & BIG
     if size_bits < SECTION_BITS:
         table = directory.tables.get(index)
         if table is None:
@@ -179,10 +178,13 @@ def unmap_frame(state: KernelState, asid: int, virtual: int, size_bits: int, add
     else:
         entries = directory.sections
     entry = entries.get(index, 0)
-    if entry & ADDRESS != address or not entry & PRESENT or (entry & BIG != 0) != big:
+    if entry & ADDRESS != address or not entry & PRESENT or entry & BIG != big:
         return
-    for repeat in range(REPEATED if big else 1):
-        entries.pop(index + repeat, None)
+    if big:
+        for position in range(index, index + REPEATED):
+            entries.pop(position, None)
+    else:
+        del entries[index]
     space = directory.space
     assert space is not None
     space.unmap(virtual, size_bits)

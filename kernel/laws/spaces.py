@@ -122,6 +122,8 @@ def spaces_show_the_tables(survey: Survey) -> Iterator[str]:
             pages = directory.space.pages
             wrong = min(page for page in {*pages, *expected} if pages.get(page) != expected.get(page))
             yield f"the space of ASID {directory.asid:#x} is wrong about page {wrong:#x}"
+        if directory.space.tables != directory.tables.keys():
+            yield f"the space of ASID {directory.asid:#x} is wrong about where page tables are"
 
 
 def _directories(survey: Survey) -> Iterator[PageDirectory]:

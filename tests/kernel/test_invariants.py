@@ -64,8 +64,8 @@ def stray_object(driver: Driver) -> None:
 
 
 def unaccounted_memory(driver: Driver) -> None:
-    driver.state.objects[0x4300_0000] = Endpoint(0x4300_0000)
-    driver.slot(99).cap = EndpointCap(0x4300_0000, 0, 15)
+    driver.state.objects[0x4001_9000] = Endpoint(0x4001_9000)
+    driver.slot(99).cap = EndpointCap(0x4001_9000, 0, 15)
 
 
 def low_watermark(driver: Driver) -> None:
@@ -168,6 +168,10 @@ def stale_view(driver: Driver) -> None:
     driver.kernel.space.unmap(0x20_0000, 12)
 
 
+def forgotten_table(driver: Driver) -> None:
+    driver.kernel.space.set_table(0x20_0000, False)
+
+
 def dead_space(driver: Driver) -> None:
     root = driver.new_space()
     directory = driver.state.objects[driver.cap(root).address]
@@ -203,6 +207,7 @@ PLANTED: tuple[tuple[Callable[[Driver], None], str], ...] = (
     (unclaimed_mapping, "mappings belong to capabilities"),
     (half_a_large_page, "mappings belong to capabilities"),
     (stale_view, "spaces show the tables"),
+    (forgotten_table, "spaces show the tables"),
     (dead_space, "the visible space is live"),
 )
 
