@@ -118,10 +118,7 @@ def _finalise_slot(state: KernelState, slot: Slot, immediate: bool) -> Cap | Non
 
 def _reduce(state: KernelState, slot: Slot, zombie: ZombieCap) -> None:
     """Empty the last slot that the zombie in `slot` still has."""
-    number = zombie.number
-    container = state.objects[zombie.address]
-    if isinstance(container, CNode):
-        number = _skip_empty(state, slot, zombie, container)
+    number = _skip_empty(state, slot, zombie)
     last = zombie_slot(state, zombie, number - 1)
     delete(state, last, False)
     left = slot.cap
@@ -143,22 +140,20 @@ def _turn_inside_out(state: KernelState, slot: Slot, zombie: ZombieCap) -> None:
     derivation.swap(first.cap, first, slot.cap, slot)
 
 
-def _skip_empty(state: KernelState, slot: Slot, zombie: ZombieCap, node: CNode) -> int:
+def _skip_empty(state: KernelState, slot: Slot, zombie: ZombieCap) -> int:
     """Pass over empty slots at the zombie's end, counting the work that the kernel would do for each.
 
     Returns the number of slots that remain; `slot` holds the zombie with that number.
     """
     number = zombie.number
-    occupied = node.occupied
-    if occupied is None:
-        occupied = sorted(index for index, each in node.slots.items() if each.cap.tag != Tag.NULL)
-        node.occupied = occupied
-    while occupied and (
-        occupied[-1] >= number or (occupied[-1] > 0 and node.slots[occupied[-1]].cap.tag == Tag.NULL)
-    ):
-        occupied.pop()
-    # Slot 0 is always visited: exchanges put other capabilities there.
-    target = occupied[-1] + 1 if occupied else 1
+    container = state.objects[zombie.address]
+    if isinstance(container, CNode):
+        target = _occupied_node_slots(container, number)
+    else:
+        assert isinstance(container, Tcb)
+        target = number
+        while target > 1 and container.slots[target - 1].cap.tag == Tag.NULL:
+            target -= 1
     empty = number - target
     if empty <= 0:
         return number
@@ -171,3 +166,20 @@ def _skip_empty(state: KernelState, slot: Slot, zombie: ZombieCap, node: CNode) 
     state.work_units = (state.work_units + empty) % limit
     slot.cap = ZombieCap(zombie.address, zombie.radix, target)
     return target
+
+
+def _occupied_node_slots(node: CNode, number: int) -> int:
+    """How many of a CNode's first `number` slots there are up to the last one that holds a capability.
+
+    At least one: slot 0 is always visited, because exchanges put other capabilities there.
+    """
+    occupied = node.occupied
+    if occupied is None:
+        occupied = sorted(index for index, each in node.slots.items() if each.cap.tag != Tag.NULL)
+        node.occupied = occupied
+    while occupied:
+        last = occupied[-1]
+        if last < number and (last == 0 or node.slots[last].cap.tag != Tag.NULL):
+            return last + 1
+        occupied.pop()
+    return 1

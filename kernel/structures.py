@@ -111,9 +111,9 @@ class Tcb(KernelObject):
         self.live = True  # False once its memory is free again
         self.context = context
         self.slots: Final = [Slot(address, index) for index in range(TCB_SLOTS)]
-        # The two capabilities that a call of this thread can give: values, made once.
-        self.reply_cap: Final = ReplyCap(address, False, False)
-        self.reply_cap_with_grant: Final = ReplyCap(address, False, True)
+        # The two capabilities that a call of this thread can give: values, made when they are first needed.
+        self.reply_cap: ReplyCap | None = None
+        self.reply_cap_with_grant: ReplyCap | None = None
         self.state = ThreadState.INACTIVE
         # While blocked on an endpoint or a notification: on which, and what the sender may do.
         self.blocked_on: KernelObject | None = None

@@ -29,6 +29,12 @@ def setup_caller_cap(state: KernelState, sender: Tcb, receiver: Tcb, grant: bool
     """The sender waits for a reply; the receiver gets the right to give it."""
     set_thread_state(state, sender, ThreadState.BLOCKED_ON_REPLY)
     cap = sender.reply_cap_with_grant if grant else sender.reply_cap
+    if cap is None:
+        cap = ReplyCap(sender.address, False, grant)
+        if grant:
+            sender.reply_cap_with_grant = cap
+        else:
+            sender.reply_cap = cap
     derivation.insert(cap, sender.slots[TCB_REPLY], receiver.slots[TCB_CALLER])
 
 

@@ -48,7 +48,7 @@ def objects_do_not_overlap(survey: Survey) -> Iterator[str]:
 def objects_lie_in_their_untyped(survey: Survey) -> Iterator[str]:
     """A capability to memory that did not exist at boot descends from the smallest untyped around it.
 
-    Deleting an untyped leaves what was made of it without a parent: that still lies in some untyped of boot.
+    Deleting an untyped leaves what was made of it without a parent: then no untyped is around it any more.
     """
     boot_caps = survey.state.plan.caps
     at_boot = {cap.address for cap in boot_caps} | {survey.state.plan.tcb_address}
@@ -59,7 +59,10 @@ def objects_lie_in_their_untyped(survey: Survey) -> Iterator[str]:
             continue
         origin = survey.origin.get(id(slot))
         if origin is None:
-            if region[0] not in at_boot and not any(_inside(region, each) for each in given):
+            orphan = _smallest_around(region, survey.untypeds) is None and any(
+                _inside(region, each) for each in given
+            )
+            if region[0] not in at_boot and not orphan:
                 yield f"{slot!r} refers to memory that no untyped was made into"
             continue
         around = (origin.address, 1 << origin.size_bits)
