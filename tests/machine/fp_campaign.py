@@ -5,27 +5,44 @@ from __future__ import annotations
 import random
 
 import fp_qemu
-from fp_oracle import Here, Oracle, Qemu, Unicorn, differences, random_cases
+from fp_oracle import Case, Here, Oracle, Outcome, Qemu, Unicorn, comparable, explained, random_cases
 from isa_campaign import Batch
+from retrap.machine.arm.decode import disassemble
 from retrap.machine.arm.registry import Encoding
 
 
 class Runner:
     """Holds the CPUs."""
 
-    def __init__(self) -> None:
+    def __init__(self, qemu: bool = True) -> None:
         self.here = Here()
         self.oracles: dict[str, Oracle] = {"unicorn": Unicorn()}
-        if fp_qemu.available():
+        if qemu and fp_qemu.available():
             self.oracles["qemu"] = Qemu()
 
     def batch(self, encoding: Encoding, r: random.Random, count: int) -> Batch | None:
-        """`count` cases (fewer where hardly any word is defined), or None if there are none."""
+        """`count` cases, or None if no word of this encoding is defined."""
         cases = random_cases(encoding, r, count)
         if not cases:
             return None
+        ours = [self.here.run(case) for case in cases]
         batch = Batch()
         for name, oracle in self.oracles.items():
-            batch.compared[name] = len(cases)
-            batch.unexplained += [f"{name}: {text}" for text in differences(encoding, cases, self.here, oracle)]
+            pairs = [pair for pair in zip(cases, ours, strict=True) if comparable(*pair, oracle)]
+            theirs = oracle.run([case for case, _ in pairs])
+            batch.compared[name] += len(pairs)
+            for (case, mine), other in zip(pairs, theirs, strict=True):
+                _note(batch, name, encoding, case, mine, other)
         return batch
+
+
+def _note(batch: Batch, oracle: str, encoding: Encoding, case: Case, ours: Outcome, theirs: Outcome) -> None:
+    difference = ours.difference(theirs)
+    if not difference:
+        return
+    known = explained(case, ours, theirs)
+    if known:
+        batch.known[known] += 1
+    else:
+        text = disassemble(case.word, case.thumb)
+        batch.unexplained.append(f"{oracle}: {encoding.title}: {text}: {difference}\n{case.describe()}")

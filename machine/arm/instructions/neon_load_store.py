@@ -220,10 +220,10 @@ def _one_lane(b: Builder, i: Decoded, structure: int, load: bool) -> None:
             b.store(address, value, size, 1 if k else alignment)
 
 
-# What is 11 in place of size is another instruction: VLDn to all lanes, or (stores) UNDEFINED.
 def _sizes(template: str) -> str:
+    """The lines once per element size. Size 11 would be another instruction: VLDn to all lanes, or UNDEFINED."""
     return "\n".join(
-        line.replace("size", f"{code:02b}") + f"  size={code}"
+        f"{8 << code} {line.strip().replace('size', f'{code:02b}')}  size={code}"
         for line in template.strip().splitlines()
         for code in range(3)
     )

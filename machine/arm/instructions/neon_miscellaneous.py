@@ -194,9 +194,9 @@ def vmovn(b: Builder, i: Decoded) -> None:
 
 
 @instruction("VQMOVN, VQMOVUN", "A8.8.374", """
-    VQMOVUN T1/A1  1111001 1 1 D 11 size 10 Vd 0 0100 1 M 0 Vm  from=0 to=1
-    VQMOVN  T1/A1  1111001 1 1 D 11 size 10 Vd 0 0101 0 M 0 Vm  from=0 to=0
-    VQMOVN  T1/A1  1111001 1 1 D 11 size 10 Vd 0 0101 1 M 0 Vm  from=1 to=1
+    VQMOVUN  T1/A1  1111001 1 1 D 11 size 10 Vd 0 0100 1 M 0 Vm  from=0 to=1
+    VQMOVN S T1/A1  1111001 1 1 D 11 size 10 Vd 0 0101 0 M 0 Vm  from=0 to=0
+    VQMOVN U T1/A1  1111001 1 1 D 11 size 10 Vd 0 0101 1 M 0 Vm  from=1 to=1
 """)  # fmt: skip
 def vqmovn(b: Builder, i: Decoded) -> None:
     """`from`, `to`: 1 if the operand, the result is unsigned. size tells the width of the results."""

@@ -124,9 +124,9 @@ def vsli(b: Builder, i: Decoded) -> None:
 
 
 @instruction("VQSHL, VQSHLU (immediate)", "A8.8.380", """
-    VQSHLU T1/A1  1111001 1 1 D imm6 Vd 0110 L Q M 1 Vm  from=0 to=1
-    VQSHL  T1/A1  1111001 0 1 D imm6 Vd 0111 L Q M 1 Vm  from=0 to=0
-    VQSHL  T1/A1  1111001 1 1 D imm6 Vd 0111 L Q M 1 Vm  from=1 to=1
+    VQSHLU   T1/A1  1111001 1 1 D imm6 Vd 0110 L Q M 1 Vm  from=0 to=1
+    VQSHL S  T1/A1  1111001 0 1 D imm6 Vd 0111 L Q M 1 Vm  from=0 to=0
+    VQSHL U  T1/A1  1111001 1 1 D imm6 Vd 0111 L Q M 1 Vm  from=1 to=1
 """)  # fmt: skip
 def vqshl(b: Builder, i: Decoded) -> None:
     """`from`, `to`: 1 if the operand, the result is unsigned."""
@@ -151,12 +151,12 @@ def vshrn(b: Builder, i: Decoded) -> None:
 
 
 @instruction("VQSHRN, VQSHRUN, VQRSHRN, VQRSHRUN", "A8.8.381, A8.8.378", """
-    VQSHRUN  T1/A1  1111001 1 1 D imm6 Vd 1000 0 0 M 1 Vm  rounding=0 from=0 to=1
-    VQRSHRUN T1/A1  1111001 1 1 D imm6 Vd 1000 0 1 M 1 Vm  rounding=1 from=0 to=1
-    VQSHRN   T1/A1  1111001 0 1 D imm6 Vd 1001 0 0 M 1 Vm  rounding=0 from=0 to=0
-    VQSHRN   T1/A1  1111001 1 1 D imm6 Vd 1001 0 0 M 1 Vm  rounding=0 from=1 to=1
-    VQRSHRN  T1/A1  1111001 0 1 D imm6 Vd 1001 0 1 M 1 Vm  rounding=1 from=0 to=0
-    VQRSHRN  T1/A1  1111001 1 1 D imm6 Vd 1001 0 1 M 1 Vm  rounding=1 from=1 to=1
+    VQSHRUN   T1/A1  1111001 1 1 D imm6 Vd 1000 0 0 M 1 Vm  rounding=0 from=0 to=1
+    VQRSHRUN  T1/A1  1111001 1 1 D imm6 Vd 1000 0 1 M 1 Vm  rounding=1 from=0 to=1
+    VQSHRN S  T1/A1  1111001 0 1 D imm6 Vd 1001 0 0 M 1 Vm  rounding=0 from=0 to=0
+    VQSHRN U  T1/A1  1111001 1 1 D imm6 Vd 1001 0 0 M 1 Vm  rounding=0 from=1 to=1
+    VQRSHRN S T1/A1  1111001 0 1 D imm6 Vd 1001 0 1 M 1 Vm  rounding=1 from=0 to=0
+    VQRSHRN U T1/A1  1111001 1 1 D imm6 Vd 1001 0 1 M 1 Vm  rounding=1 from=1 to=1
 """)  # fmt: skip
 def vqshrn(b: Builder, i: Decoded) -> None:
     """`from`, `to`: 1 if the operand, the result is unsigned. imm6 tells the width of the results."""
