@@ -1,5 +1,5 @@
 # Two commands do everything: `make demo` and `make test`. The rest is for people who change retrap.
-.PHONY: demo test check lint typecheck imports setup setup-dev samples samples-check isa-campaign bench bench-report lock clean help
+.PHONY: demo test check lint typecheck imports setup samples samples-check isa-campaign bench docs-refresh wheel-check lock clean help
 
 PYTHON ?= python3
 VENV := .venv
@@ -23,8 +23,9 @@ $(SETUP): pyproject.toml setup.py requirements.lock scripts/setup.sh
 	@touch $@
 
 check: setup lint imports typecheck  ## ruff, import floors, mypy --strict, generated documents
-	$(BIN)/python -m retrap.machine.arm.table --check docs/instructions-table.md
-	$(BIN)/python scripts/manifest_reference.py --check docs/manifest.schema.json
+	$(BIN)/python -m retrap.machine.arm.table | diff -u docs/instructions-table.md -
+	$(RETRAP) schema manifest | diff -u docs/manifest.schema.json -
+	$(RETRAP) schema platform | diff -u docs/platform.schema.json -
 
 lint: setup
 	$(BIN)/ruff check .
@@ -51,9 +52,13 @@ isa-campaign: setup  ## differential instruction campaign against independent CP
 bench: setup  ## measure: cold start, round trips, trace bytes, replay speed
 	$(BIN)/python benchmarks/run.py
 
-docs-refresh: setup
-	$(BIN)/python -m retrap.machine.arm.table --write docs/instructions-table.md
-	$(BIN)/python scripts/manifest_reference.py --write docs/manifest.schema.json
+docs-refresh: setup  ## write the generated documents again
+	$(BIN)/python -m retrap.machine.arm.table >docs/instructions-table.md
+	$(RETRAP) schema manifest >docs/manifest.schema.json
+	$(RETRAP) schema platform >docs/platform.schema.json
+
+wheel-check: setup  ## build the wheel, install it elsewhere, boot a sample with it
+	@sh scripts/wheel-check.sh $(BIN)/python
 
 lock: setup  ## refresh requirements.lock from pyproject.toml
 	$(BIN)/python -m pip install -q "uv<1"

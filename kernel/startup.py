@@ -57,7 +57,6 @@ from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import EXECUTE, READ, WRITE
 
 INITIAL_ASID: Final = 1
-HIGHEST_PRIORITY: Final = 255
 MANY_DOMAIN_SCHEDULES: Final = 100
 """CONFIG_NUM_DOMAIN_SCHEDULES with several domains; with one domain it is 2."""
 
@@ -160,8 +159,9 @@ def _start(state: KernelState, thread: Tcb, node: CNode, by_kind: dict[CapKind, 
             derivation.insert(copy, source, thread.slots[TCB_BUFFER])
     thread.buffer_address = plan.ipc_buffer_address
     setup_reply_master(thread)
-    thread.priority = HIGHEST_PRIORITY
-    thread.max_priority = HIGHEST_PRIORITY
+    highest = plan.options.num_priorities - 1
+    thread.priority = highest
+    thread.max_priority = highest
     if plan.options.debug:
         thread.name = "rootserver"
     words = thread.context.words

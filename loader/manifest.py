@@ -157,6 +157,9 @@ def _manifest(
         release = abi.release(document.kernel.release or None)
     except abi.UnknownRelease as error:
         raise source.error("kernel.release", str(error)) from error
+    if release.name not in abi.bootable():
+        known = ", ".join(abi.bootable())
+        raise source.error("kernel.release", f"kernel {release.name} has tables but no model yet: bootable are {known}")
     options = BuildOptions(**{f.name: getattr(document.kernel, f.name) for f in fields(BuildOptions)})
     tree_path = source.path("platform.device_tree", given(document.platform.device_tree))
     if device_tree is None and tree_path is not None:

@@ -44,6 +44,7 @@ def _list(as_json: bool) -> int:
             "syscalls": len(release.syscalls),
             "invocations": len(release.invocations),
             "object_types": len(release.object_types),
+            "bootable": name in abi.bootable(),
             "default": name == default,
         }
         for name in abi.releases()
@@ -53,11 +54,11 @@ def _list(as_json: bool) -> int:
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
         return Status.OK
     table(
-        ("kernel", "source tag", "system calls", "invocations", "object types", ""),
+        ("kernel", "source tag", "system calls", "invocations", "object types", "boots"),
         [
             (
                 row["kernel"], row["tag"], row["syscalls"], row["invocations"], row["object_types"],
-                "default" if row["default"] else "",
+                "default" if row["default"] else "yes" if row["bootable"] else "no: tables only",
             )
             for row in rows
         ],
