@@ -52,9 +52,9 @@ LARGEST_UNTYPED: Final = UNTYPED + 7
 FREE: Final = 32
 
 
-def boot_plan(facts: dict[str, object] | None = None, **options: int) -> BootPlan:
-    """A plan for release 16.0.0, with some facts of other releases and some build options."""
-    kernel_release = release("16.0.0")
+def boot_plan(facts: dict[str, object] | None = None, name: str = "16.0.0", **options: int) -> BootPlan:
+    """A plan for a release, with some facts of other releases and some build options."""
+    kernel_release = release(name)
     if facts:
         known: Facts = replace(kernel_release.facts, **facts)  # type: ignore[arg-type]
         kernel_release = replace(kernel_release, facts=known)
@@ -97,8 +97,8 @@ def boot_plan(facts: dict[str, object] | None = None, **options: int) -> BootPla
 class Driver:
     """Makes system calls as the running thread and looks at what came of them."""
 
-    def __init__(self, facts: dict[str, object] | None = None, **options: int) -> None:
-        plan = boot_plan(facts, **options)
+    def __init__(self, facts: dict[str, object] | None = None, name: str = "16.0.0", **options: int) -> None:
+        plan = boot_plan(facts, name, **options)
         self.memory: Final = PhysicalMemory(plan.ram)
         self.kernel: Final = Kernel(plan, self.memory, ContextArena())
         self.state: Final = self.kernel.state
