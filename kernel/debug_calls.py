@@ -53,20 +53,23 @@ def _print(state: KernelState, text: str) -> None:
     state.effects.console += text.encode("utf-8", "replace")
 
 
-def _row(thread: Tcb) -> str:
-    where = f"{thread.context.words[RESTART_PC]:#x}"
-    return f"{thread.name:>40}\t{_STATES[thread.state]:>15}\t{where}\t{thread.priority:>20}\t0\n"
+def _row(thread: Tcb, name: str) -> str:
+    pc = thread.context.words[RESTART_PC]
+    where = f"{pc:#x}" if pc else "0"
+    return f"{name:>40}\t{_STATES[thread.state]:>15}\t{where}\t{thread.priority:>20}\t0\n"
 
 
 def dump_scheduler(state: KernelState) -> bool:
-    """DebugDumpScheduler: a table of all threads, the newest first; printing it takes a debug build."""
+    """DebugDumpScheduler: a table of all threads, the newest first; it takes a debug build."""
     if not state.options.debug:
         return False
     columns = f"{'Name':<40}\t{'State':<15}\t{'IP':<20}\t Prio \t Core\n"
     _print(state, f"Dumping all tcbs!\n{columns}{'-' * 86}\n")
     for thread in reversed(state.threads):
+        if thread.number == 0:
+            _print(state, _row(state.idle, "idle_thread"))
         if thread.live:
-            _print(state, _row(thread))
+            _print(state, _row(thread, thread.name))
     return False
 
 
