@@ -338,18 +338,22 @@ def meaning_of(word: int, thumb: bool) -> str:
     return "UNPREDICTABLE" if same and decoded.encoding.instruction.name in ("VTRN", "VUZP", "VZIP") else ""
 
 
-def random_case(word: int, thumb: bool, rng: random.Random, alignment: int = 4) -> Case:
-    """A state for `word`: core registers that are addresses in the data pages (some at their ends) or numbers."""
+def random_case(word: int, thumb: bool, rng: random.Random, pool: list[int]) -> Case:
+    """A state for `word`: core registers that are addresses in the data pages (some at their ends) or numbers.
+
+    Doublewords come from `pool`.
+    """
     core = []
     for _ in range(15):
         if rng.randrange(8):
             place = rng.choice((rng.randrange(0x400, DATA_SIZE - 0x400), rng.randrange(0xF80, 0x1080)))
+            step = rng.choice((1, 4, 4, 8, 16, 32))
             if not rng.randrange(12):
                 place = rng.choice((rng.randrange(0, 64), DATA_SIZE - rng.randrange(0, 64)))
-            core.append(DATA + place // alignment * alignment)
+            core.append(DATA + place // step * step)
         else:
             core.append(rng.choice((rng.getrandbits(32), rng.randrange(64), 0xFFFFFFFF - rng.randrange(64))))
-    doubles = [random_double(rng) for _ in range(32)]
+    doubles = rng.choices(pool, k=32)
     if not rng.randrange(3):
         # Equal operands, and operands that cancel, are rare otherwise.
         for n in range(0, 32, 2):
@@ -375,6 +379,8 @@ def encodings_of(*modules: str) -> list[Encoding]:
 def random_cases(encoding: Encoding, rng: random.Random, count: int) -> list[Case]:
     """`count` cases of `encoding` (fewer if it has hardly any words that the manual defines)."""
     cases: list[Case] = []
+    pool = [random_double(rng) for _ in range(max(64, count))]
+    states = 4 if count >= 100 else 1
     tries = undefined = 0
     while len(cases) < count and tries < 40 * count:
         tries += 1
@@ -388,7 +394,8 @@ def random_cases(encoding: Encoding, rng: random.Random, count: int) -> list[Cas
             undefined += 1
             if undefined > count // 8:
                 continue
-        cases.append(random_case(word, encoding.thumb, rng))
+        for _ in range(min(states, count - len(cases))):
+            cases.append(random_case(word, encoding.thumb, rng, pool))
     return cases
 
 
