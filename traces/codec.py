@@ -7,15 +7,18 @@ both directions start afresh at each frame, so that any frame can be read alone.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+import sys
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter, xor
 from typing import Final, final
 
 from retrap.kernel.effects import Effects
 from retrap.machine.traps import SVC, TrapKind
 from retrap.traces import layout
 from retrap.traces.errors import Malformed
-from retrap.traces.layout import CONTEXT_BYTES, DIGEST_BYTES, Section
-from retrap.traces.record import NO_CONTEXT, BufferWords, Capability, Record, ThreadEntry
+from retrap.traces.layout import CONTEXT_BYTES, CONTEXT_WORDS, DIGEST_BYTES, Section
+from retrap.traces.record import NO_CONTEXT, BufferWords, Capability, Record, RegisterWrite, ThreadEntry
 
 _U8: Final = struct.Struct("<B")
 _U16: Final = struct.Struct("<H")
@@ -34,6 +37,9 @@ _READY: Final = 64
 _HEAD_AND_VALUES: Final = tuple(struct.Struct(f"{_HEAD_FORMAT}{count}I").pack for count in range(_READY))
 _VALUES: Final = tuple(struct.Struct(f"<{count}I") for count in range(_READY))
 
+_CONTEXT: Final = struct.Struct(f"<{CONTEXT_WORDS}I")
+_SWAP: Final = sys.byteorder == "big"
+
 _KINDS: Final = len(TrapKind)
 _TEXT_LIMIT: Final = 0xFFFF
 
@@ -42,22 +48,35 @@ _Shape = tuple[
     tuple[int, ...], tuple[int, ...],
 ]  # fmt: skip
 
+_Picker = Callable[[Sequence[int]], tuple[int, ...]]
+
+
+def _picker(slots: tuple[int, ...]) -> _Picker | None:
+    """A function that picks from a context's words those that values for `slots` are compared with."""
+    if not slots:
+        return None
+    # An itemgetter of one index would return no tuple; the second one is for that only.
+    first, *rest = (slot % CONTEXT_WORDS for slot in slots)
+    return itemgetter(first, *(rest or (first,)))
+
 
 @final
 class Encoder:
     """Appends records to `buffer`, one frame at a time; the caller takes the bytes and starts the next frame."""
 
-    __slots__ = ("_shapes", "_time", "buffer")
+    __slots__ = ("_contexts", "_shapes", "_time", "buffer")
 
     def __init__(self) -> None:
         self.buffer = bytearray()
-        self._shapes: dict[_Shape, int] = {}
+        self._shapes: dict[_Shape, tuple[int, _Picker | None]] = {}
+        self._contexts: dict[int, int] = {}  # thread → registers at its last trap, as one number
         self._time = 0
 
     def start(self, time: int, threads: list[ThreadEntry]) -> None:
         """Begin a frame: `time` is that of the record before it, `threads` all threads known so far."""
         self.buffer = bytearray(_U32.pack(len(threads)))
         self._shapes = {}
+        self._contexts = {}
         self._time = time
         _put_threads(self.buffer, threads)
 
@@ -106,24 +125,39 @@ class Encoder:
             thread, effects.next_thread, kind, effects.outcome, effects.error, effects.badge, sections,
             effects.fault, effects.reason, effects.target, tuple(effects.extra_caps), owners, slots,
         )  # fmt: skip
-        shapes = self._shapes
-        index = shapes.get(shape, -1)
-        time = effects.time
-        if index < 0:
-            self._add_new(shape, time - self._time, context, values)
-        elif len(values) < _READY:
-            self.buffer += _HEAD_AND_VALUES[len(values)](index, time - self._time, context, *values)
+        contexts = self._contexts
+        registers = int.from_bytes(context, "little")
+        change = (registers ^ contexts.get(thread, 0)).to_bytes(CONTEXT_BYTES, "little")
+        contexts[thread] = registers
+        elapsed = effects.time - self._time
+        self._time = effects.time
+        known = self._shapes.get(shape)
+        if known is None:
+            self._add_new(shape, elapsed, change, context, values)
         else:
-            self.buffer += struct.pack(f"{_HEAD_FORMAT}{len(values)}I", index, time - self._time, context, *values)
-        self._time = time
+            index, picker = known
+            if picker is None:
+                self.buffer += _HEAD.pack(index, elapsed, change)
+            else:
+                words = array("I", context)
+                if _SWAP:
+                    words.byteswap()
+                differences = map(xor, values, picker(words))
+                if len(values) < _READY:
+                    self.buffer += _HEAD_AND_VALUES[len(values)](index, elapsed, change, *differences)
+                else:
+                    self.buffer += _HEAD.pack(index, elapsed, change) + _pack_words([*differences])
         if sections:
             self._add_sections(effects, sections, threads, interrupts, digest)
 
-    def _add_new(self, shape: _Shape, elapsed: int, context: bytes, values: tuple[int, ...]) -> None:
+    def _add_new(
+        self, shape: _Shape, elapsed: int, change: bytes, context: bytes, values: tuple[int, ...]
+    ) -> None:
         buffer = self.buffer
         index = len(self._shapes)
-        self._shapes[shape] = index
-        buffer += _HEAD.pack(index, elapsed, context)
+        picker = _picker(shape[12])
+        self._shapes[shape] = (index, picker)
+        buffer += _HEAD.pack(index, elapsed, change)
         buffer += _SHAPE_NUMBERS.pack(*shape[:7])
         fault, reason, target, extra_caps, owners, slots = shape[7:]
         _put_text(buffer, fault)
@@ -133,7 +167,8 @@ class Encoder:
         buffer += _U16.pack(len(owners))
         for owner, slot in zip(owners, slots, strict=True):
             buffer += _REGISTER.pack(owner, slot)
-        buffer += struct.pack(f"<{len(values)}I", *values)
+        if picker is not None:
+            buffer += _pack_words([*map(xor, values, picker(_CONTEXT.unpack(context)))])
 
     def _add_sections(
         self, effects: Effects, sections: int, threads: list[ThreadEntry], interrupts: list[int], digest: bytes
@@ -171,10 +206,14 @@ def _put_text(buffer: bytearray, text: str) -> None:
     buffer += data
 
 
-def _put_words(buffer: bytearray, words: list[int]) -> None:
+def _pack_words(words: list[int]) -> bytes:
     count = len(words)
-    buffer += _U16.pack(count)
-    buffer += _VALUES[count].pack(*words) if count < _READY else struct.pack(f"<{count}I", *words)
+    return _VALUES[count].pack(*words) if count < _READY else struct.pack(f"<{count}I", *words)
+
+
+def _put_words(buffer: bytearray, words: list[int]) -> None:
+    buffer += _U16.pack(len(words))
+    buffer += _pack_words(words)
 
 
 def _put_buffer_words(buffer: bytearray, entries: list[BufferWords]) -> None:
@@ -212,10 +251,11 @@ def decode_frame(data: bytes, first: int, time: int, count: int) -> tuple[list[T
 
 
 def _records(cursor: _Cursor, first: int, time: int, count: int) -> Iterator[Record]:
-    shapes: list[_Shape] = []
+    shapes: list[tuple[_Shape, _Picker | None]] = []
+    contexts: dict[int, int] = {}
     for number in range(first, first + count):
         try:
-            record = _record(cursor, shapes, number, time)
+            record = _record(cursor, shapes, contexts, number, time)
         except (struct.error, UnicodeDecodeError) as error:
             raise Malformed(f"record {number} does not follow the format ({error})") from None
         time = record.time
@@ -224,23 +264,36 @@ def _records(cursor: _Cursor, first: int, time: int, count: int) -> Iterator[Rec
         raise Malformed(f"{len(cursor.data) - cursor.offset} bytes are left after the frame's last record")
 
 
-def _record(cursor: _Cursor, shapes: list[_Shape], number: int, time: int) -> Record:
+def _record(
+    cursor: _Cursor,
+    shapes: list[tuple[_Shape, _Picker | None]],
+    contexts: dict[int, int],
+    number: int,
+    time: int,
+) -> Record:
     data = cursor.data
     offset = cursor.offset
-    index, elapsed, context = _HEAD.unpack_from(data, offset)
+    index, elapsed, change = _HEAD.unpack_from(data, offset)
     cursor.offset = offset + _HEAD.size
     if index == len(shapes):
-        shapes.append(cursor.shape(number))
+        added = cursor.shape(number)
+        shapes.append((added, _picker(added[12])))
     elif index > len(shapes):
         raise Malformed(f"record {number} names shape {index} of {len(shapes)}")
     (
         thread, next_thread, kind, outcome, error, badge, sections,
         fault, reason, target, extra_caps, owners, slots,
-    ) = shapes[index]  # fmt: skip
-    values = cursor.values(len(owners))
+    ), picker = shapes[index]  # fmt: skip
+    registers = int.from_bytes(change, "little") ^ contexts.get(thread, 0)
+    contexts[thread] = registers
+    context = registers.to_bytes(CONTEXT_BYTES, "little")
+    writes: list[RegisterWrite] = []
+    if picker is not None:
+        values = map(xor, cursor.values(len(owners)), picker(_CONTEXT.unpack(context)))
+        writes = list(zip(owners, slots, values, strict=True))
     record = Record(
-        number, time + elapsed, thread, kind, context, outcome, next_thread,
-        list(zip(owners, slots, values, strict=True)), target, extra_caps, badge, error, fault, reason,
+        number, time + elapsed, thread, kind, context, outcome, next_thread, writes,
+        target, extra_caps, badge, error, fault, reason,
     )  # fmt: skip
     if sections:
         cursor.sections(record, sections)

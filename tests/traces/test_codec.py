@@ -32,13 +32,19 @@ def encode(table: list[ThreadEntry], records: list[Record]) -> bytes:
     return bytes(encoder.buffer)
 
 
-def as_record(declared: dict[str, Any], number: int, time: int) -> Record:
-    """The record that a declared one stands for."""
+def as_record(declared: dict[str, Any], number: int, time: int, contexts: dict[int, list[int]]) -> Record:
+    """The record that a declared one stands for; `contexts`: each thread's registers at its last trap."""
     shape = declared["shape"]
+    changes = struct.unpack("<32I", declared["context"])
+    before = contexts.get(shape["thread"], [0] * 32)
+    context = contexts[shape["thread"]] = [old ^ change for old, change in zip(before, changes, strict=True)]
+    writes = [
+        (r["thread"], r["slot"], value ^ context[r["slot"] if r["slot"] >= 0 else 31])
+        for r, value in zip(shape["registers"], declared["values"], strict=True)
+    ]
     record = Record(
-        number, time + declared["elapsed"], shape["thread"], shape["kind"], declared["context"], shape["outcome"],
-        shape["next_thread"],
-        [(r["thread"], r["slot"], v) for r, v in zip(shape["registers"], declared["values"], strict=True)],
+        number, time + declared["elapsed"], shape["thread"], shape["kind"], struct.pack("<32I", *context),
+        shape["outcome"], shape["next_thread"], writes,
         next((capability(c) for c in shape["target"]), None), tuple(capability(c) for c in shape["extra_caps"]),
         shape["badge"], shape["error"], shape["fault"], shape["reason"],
     )  # fmt: skip
@@ -64,8 +70,9 @@ def test_codec_and_declaration_agree(table: list[ThreadEntry], records: list[Rec
     threads, declared = DeclaredFrame.parse(data)
     assert [(t["number"], t["address"], t["name"]) for t in threads] == table
     time = 0
+    contexts: dict[int, list[int]] = {}
     for number, (record, other) in enumerate(zip(records, declared, strict=True)):
-        assert as_record(other, number, time) == record
+        assert as_record(other, number, time, contexts) == record
         time = record.time
     assert DeclaredFrame.build(threads, declared) == data
     found, decoded = decode_frame(data, 0, 0, len(records))
