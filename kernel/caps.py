@@ -66,6 +66,8 @@ VM_READ_ONLY: Final = 2
 VM_READ_WRITE: Final = 3
 
 TCB_SIZE_BITS: Final = 10
+TCB_EXTENT_BITS: Final = 9
+"""The least that a TCB takes in any release and build: enough to tell which untyped it was made of."""
 SLOT_SIZE_BITS: Final = 4
 ENDPOINT_SIZE_BITS: Final = 4
 NOTIFICATION_SIZE_BITS: Final = 4
@@ -301,7 +303,7 @@ class ThreadCap(Cap):
 
     @property
     def extent(self) -> tuple[int, int] | None:
-        return (self.address, TCB_SIZE_BITS)
+        return (self.address, TCB_EXTENT_BITS)
 
 
 @final
@@ -368,7 +370,7 @@ class ZombieCap(Cap):
 
     @property
     def extent(self) -> tuple[int, int] | None:
-        bits = TCB_SIZE_BITS if self.radix == ZOMBIE_TCB else self.radix + SLOT_SIZE_BITS
+        bits = TCB_EXTENT_BITS if self.radix == ZOMBIE_TCB else self.radix + SLOT_SIZE_BITS
         return (self.address, bits)
 
     def derived(self) -> Cap:

@@ -7,12 +7,10 @@ from typing import Final
 
 from retrap.kernel.boot import CapKind
 from retrap.kernel.caps import FrameCap, Tag, UntypedCap
-from retrap.kernel.laws.survey import Region, Survey, region_of
-from retrap.kernel.state import KernelState
+from retrap.kernel.laws.survey import Region, Survey
 from retrap.kernel.structures import CNode
 
 _SIZE_BITS: Final = {
-    Tag.THREAD: 9,  # the least it ever was; whether it is more depends on release and build
     Tag.ENDPOINT: 4,
     Tag.NOTIFICATION: 4,
     Tag.PAGE_TABLE: 10,
@@ -21,9 +19,11 @@ _SIZE_BITS: Final = {
 }
 
 
-def _object_region(state: KernelState, address: int) -> Region:
+def _object_region(survey: Survey, address: int) -> Region:
     """The memory of a live object."""
-    item = state.objects[address]
+    item = survey.state.objects[address]
+    if item.tag == Tag.THREAD:
+        return (address, 1 << survey.thread_bits)
     if isinstance(item, CNode):
         return (address, 16 << item.radix)
     return (address, 1 << _SIZE_BITS[item.tag])
@@ -32,7 +32,7 @@ def _object_region(state: KernelState, address: int) -> Region:
 def objects_do_not_overlap(survey: Survey) -> Iterator[str]:
     """No byte belongs to two live objects; frames count as objects."""
     state = survey.state
-    regions = {_object_region(state, address) for address in state.objects}
+    regions = {_object_region(survey, address) for address in state.objects}
     regions |= {
         (slot.cap.address, 1 << slot.cap.size_bits) for slot in survey.occupied if isinstance(slot.cap, FrameCap)
     }
@@ -54,7 +54,7 @@ def objects_lie_in_their_untyped(survey: Survey) -> Iterator[str]:
     at_boot = {cap.address for cap in boot_caps} | {survey.state.plan.tcb_address}
     given = [(cap.address, 1 << cap.size_bits) for cap in boot_caps if cap.kind is CapKind.UNTYPED]
     for slot in survey.occupied:
-        region = region_of(slot.cap)
+        region = survey.region_of(slot.cap)
         if region is None:
             continue
         origin = survey.origin.get(id(slot))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final, final
 
-from retrap.kernel.caps import Cap, Tag, UntypedCap
+from retrap.kernel.caps import TCB_EXTENT_BITS, ZOMBIE_TCB, Cap, Tag, ThreadCap, UntypedCap, ZombieCap
 from retrap.kernel.derivation import is_parent
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import KernelState
@@ -21,6 +21,8 @@ class Survey:
 
     def __init__(self, state: KernelState) -> None:
         self.state: Final = state
+        types = state.release.object_numbers()
+        self.thread_bits: Final = state.object_bits[types["TCB"]] if "TCB" in types else TCB_EXTENT_BITS
         self.threads: Final[list[Tcb]] = [each for each in state.objects.values() if isinstance(each, Tcb)]
         self.slots: Final[list[Slot]] = []
         self.occupied: Final[list[Slot]] = []
@@ -67,10 +69,17 @@ class Survey:
     def _add_child(self, slot: Slot, origin: Cap) -> None:
         assert isinstance(origin, UntypedCap)
         self.origin[id(slot)] = origin
-        inside = region_of(slot.cap)
+        inside = self.region_of(slot.cap)
         outside = (origin.address, 1 << origin.size_bits)
         if inside is not None and inside != outside:
             self.children.setdefault(outside, set()).add(inside)
+
+    def region_of(self, cap: Cap) -> Region | None:
+        """The memory that a capability refers to, if any; a TCB's depends on release and build."""
+        if isinstance(cap, ThreadCap) or (isinstance(cap, ZombieCap) and cap.radix == ZOMBIE_TCB):
+            return (cap.address, 1 << self.thread_bits)
+        extent = cap.extent
+        return None if extent is None else (extent[0], 1 << extent[1])
 
 
 Law = Callable[[Survey], Iterator[str]]
@@ -83,9 +92,3 @@ def _all_slots(state: KernelState) -> Iterator[Slot]:
         elif isinstance(item, Tcb):
             yield from item.slots
     yield from state.irq_slots.values()
-
-
-def region_of(cap: Cap) -> Region | None:
-    """The memory that a capability refers to, if any."""
-    extent = cap.extent
-    return None if extent is None else (extent[0], 1 << extent[1])

@@ -72,6 +72,7 @@ def boot_plan(facts: dict[str, object] | None = None, name: str = "16.0.0", **op
         *(
             BootCap(UNTYPED + position, CapKind.UNTYPED, address, bits, device)
             for position, (address, bits, device) in enumerate(UNTYPEDS)
+            if not device or kernel_release.facts.device_untypeds
         ),
     ]
     return BootPlan(
