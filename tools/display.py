@@ -22,12 +22,13 @@ def table(
     if out.isatty():
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text
 
         drawn = Table(box=None, pad_edge=False, header_style="bold")
         for index, header in enumerate(headers):
             drawn.add_column(header, justify="right" if index in numeric else "left", no_wrap=False)
         for row in cells:
-            drawn.add_row(*(_plain(cell) for cell in row))
+            drawn.add_row(*(Text(cell) for cell in row))
         Console(file=out, highlight=False).print(drawn)
         return
     for line in columns(headers, cells, numeric):
@@ -45,9 +46,3 @@ def columns(headers: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequ
         ]
         lines.append("  ".join(parts).rstrip())
     return lines
-
-
-def _plain(cell: str) -> object:
-    from rich.text import Text
-
-    return Text(cell)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from retrap.kernel import abi
@@ -49,7 +50,7 @@ def command(
         if counter is not None:
             rows = counter.rows()
             if as_json:
-                out.write(json.dumps([row.to_json() for row in rows], indent=2) + "\n")
+                out.write(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
             else:
                 for line in counts_text(rows):
                     out.write(line + "\n")
