@@ -16,9 +16,10 @@ from fp_oracle import (
     differences,
     encodings_of,
     explained,
+    random_case,
     random_cases,
 )
-from retrap.machine.arm.decode import decode
+from retrap.machine.arm.decode import decode, find
 from retrap.machine.arm.registry import Encoding
 from retrap.machine.context import Slot
 
@@ -63,6 +64,30 @@ def test_agrees_with_qemu(here: Here) -> None:
         if mine.difference(other) and not explained(case, mine, other)
     ]
     assert wrong == []
+
+
+@pytest.mark.skipif(not fp_qemu.available(), reason="needs qemu-arm and an ARM compiler")
+def test_words_of_no_encoding_are_undefined_on_qemu_too() -> None:
+    rng = random.Random(7)
+    pool = [0] * 32
+    cases = []
+    while len(cases) < 800:
+        thumb = rng.randrange(2) == 1
+        word = rng.choice(SPACES)(rng.getrandbits(24), thumb)
+        if find(word, thumb) is None:
+            made = random_case(word, thumb, rng, pool)
+            made.it = made.big_endian = 0
+            cases.append(made)
+    assert {outcome.trap for outcome in Qemu().run(cases)} == {"UNDEFINED"}
+
+
+SPACES = (
+    lambda bits, thumb: bits | (0xEF000000 if thumb else 0xF2000000),  # data processing
+    lambda bits, thumb: bits | (0xFF000000 if thumb else 0xF3000000),
+    lambda bits, thumb: bits & 0xEFFFFF | (0xF9000000 if thumb else 0xF4000000),  # elements and structures
+    lambda bits, thumb: bits & 0xFFF1FF | 0xEE000A00,  # coprocessors 10 and 11
+    lambda bits, thumb: bits & 0xFFF1FF | 0xEC000A00,
+)
 
 
 def case(word: int, doubles: dict[int, int] | None = None, **changes: int) -> Case:
