@@ -28,12 +28,14 @@ class Abort(Exception):
 def load(space: AddressSpace, address: int, size: int, alignment: int, big_endian: int) -> int:
     """`size` bytes (1, 2, 4, 8) at `address`, zero-extended. Raises `Abort`."""
     entry = space.pages.get(address >> 12, 0)
-    if entry & READ and size == 4 and not address & (alignment - 1 | 3) and not big_endian:
-        # The common case: an aligned word of the first RAM region.
+    if entry & READ and size <= 4 and not address & (alignment - 1 | size - 1) and not big_endian:
+        # The common case: naturally aligned, in the first RAM region.
         region = space.memory.regions[0]
         offset = ((entry >> 4) << 12 | address & 0xFFF) - region.base
         if 0 <= offset < region.size:
-            return region.words[offset >> 2]
+            if size == 4:
+                return region.words[offset >> 2]
+            return region.data[offset] if size == 1 else region.halves[offset >> 1]
     if address & (alignment - 1):
         raise Abort(address, FaultStatus.ALIGNMENT)
     first = translate(space, address, READ, 0)
@@ -57,11 +59,16 @@ def store(
         return
     memory = space.memory
     entry = space.pages.get(address >> 12, 0)
-    if entry & WRITE and not address & (size - 1) and not big_endian and size == 4 and not memory.watched:
+    if entry & WRITE and size <= 4 and not address & (size - 1) and not big_endian and not memory.watched:
         region = memory.regions[0]
         offset = ((entry >> 4) << 12 | address & 0xFFF) - region.base
         if 0 <= offset < region.size:
-            region.words[offset >> 2] = value
+            if size == 4:
+                region.words[offset >> 2] = value
+            elif size == 1:
+                region.data[offset] = value & 0xFF
+            else:
+                region.halves[offset >> 1] = value & 0xFFFF
             return
     data = (value & ((1 << 8 * size) - 1)).to_bytes(size, "big" if big_endian else "little")
     first = translate(space, address, WRITE, FaultStatus.WRITE)

@@ -1,21 +1,21 @@
 """The evaluator: executes blocks one instruction at a time. The reference for every other backend.
 
-A block runs from a tuple of prepared operations (`Plain`). When it has run `WRITE_OUT_AFTER` times its lines
-(`machine.ir.meaning`) are put together into one Python function, which then stands for it: the same lines, with
-names for values, so nothing is said twice. The instruction word is fetched each time, so code may write code.
+A block is run operation by operation (`Plain`). When it has run `WRITE_OUT_AFTER` times, the lines of its
+operations are put together into one Python function, which then stands for it (`machine.ir.written`). The
+instruction word is fetched each time, so code may write code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final, final
 
-from retrap.machine.access import WORD, Abort, load, store
+from retrap.machine.access import WORD, Abort
 from retrap.machine.arm.decode import REMEMBERED
 from retrap.machine.arm.translate import translate
 from retrap.machine.context import Context
-from retrap.machine.ir.meaning import Quick, signed_divide, write_out
+from retrap.machine.ir.meaning import STEPS
 from retrap.machine.ir.ops import Block
+from retrap.machine.ir.written import Written, written
 from retrap.machine.memory import PhysicalMemory, RamRegion
 from retrap.machine.space import EXECUTE, SECTION, AddressSpace
 from retrap.machine.traps import INTERRUPT, SVC, UNDEFINED, FaultStatus, Trap, TrapKind
@@ -23,55 +23,34 @@ from retrap.machine.traps import INTERRUPT, SVC, UNDEFINED, FaultStatus, Trap, T
 WRITE_OUT_AFTER: Final = 60
 """Runs of a block that cost about as much as writing it out."""
 
-Runner = Callable[[Any, AddressSpace, int], "int | None"]
-"""(context words, space, retired instructions) → the kind of a trap, or None when the instruction is done."""
 
 
 @final
 class Plain:
-    """A block as prepared operations: what a new word runs as. It is entry `key` of `table`."""
+    """A block that is run operation by operation: what a new word runs as. It is entry `key` of `table`."""
 
-    __slots__ = ("block", "body", "condition", "key", "prologue", "runs", "skipped", "table", "values")
+    __slots__ = ("block", "key", "runs", "table")
 
-    def __init__(self, block: Block, table: dict[int, Runner], key: int) -> None:
+    def __init__(self, block: Block, table: dict[int, Written], key: int) -> None:
         self.block: Final = block
         self.table: Final = table
         self.key: Final = key
-        self.condition: Final = block.condition
-        self.prologue: Final = tuple(Quick(inst) for inst in block.prologue)
-        self.body: Final = tuple(Quick(inst) for inst in block.body)
-        self.skipped: Final = tuple(Quick(inst) for inst in block.skipped)
-        self.values: Final = block.values
         self.runs = 0
 
     def __call__(self, words: Any, space: AddressSpace, retired: int) -> int | None:
         self.runs += 1
+        block = self.block
         if self.runs == WRITE_OUT_AFTER:
-            self.table[self.key] = written_out(self.block)
-        values: list[Any] = [0] * self.values
+            self.table[self.key] = written(block)
+        values: list[Any] = [0] * block.values
         values.append(1)  # operand -1, absent, reads as true
-        for q in self.prologue:
-            q.step(values, q, words, space, retired)
-        for q in self.body if self.condition < 0 or values[self.condition] else self.skipped:
-            kind = q.step(values, q, words, space, retired)
+        for inst in block.prologue:
+            STEPS[inst.op](values, inst, words, space, retired)
+        for inst in block.body if block.condition < 0 or values[block.condition] else block.skipped:
+            kind = STEPS[inst.op](values, inst, words, space, retired)
             if kind is not None:
                 return kind
         return None
-
-
-def written_out(block: Block) -> Runner:
-    """The block as one Python function."""
-    scope: dict[str, Any] = {"load": load, "store": store, "signed_divide": signed_divide}
-    lines = ["def run(words, space, retired):"]
-    lines += [f" {line}" for line in write_out(block.prologue, scope)]
-    if block.condition < 0:
-        lines += [f" {line}" for line in write_out(block.body, scope)]
-    else:
-        lines += [f" if v{block.condition}:", *(f"  {line}" for line in write_out(block.body, scope)), " else:"]
-        lines += [f"  {line}" for line in write_out(block.skipped, scope)]
-    exec("\n".join(lines), scope)  # made of the table's lines and of numbers only
-    runner: Runner = scope["run"]
-    return runner
 
 
 @final
@@ -81,8 +60,8 @@ class Evaluator:
     def __init__(self, memory: PhysicalMemory) -> None:
         self.memory: Final = memory
         self.retired = 0
-        self._arm: Final[dict[int, Runner]] = {}  # by word
-        self._thumb: Final[dict[int, Runner]] = {}  # by ITSTATE << 32 | word
+        self._arm: Final[dict[int, Written]] = {}  # by word
+        self._thumb: Final[dict[int, Written]] = {}  # by ITSTATE << 32 | word
 
     def run(self, context: Context, space: AddressSpace, retired: int, budget: int) -> Trap:
         words = context.words
@@ -133,7 +112,7 @@ class Evaluator:
         return UNDEFINED if kind == TrapKind.UNDEFINED else Trap(TrapKind(kind), words[15], FaultStatus.DEBUG)
 
 
-def _learn(table: dict[int, Runner], key: int, block: Block) -> Plain:
+def _learn(table: dict[int, Written], key: int, block: Block) -> Plain:
     if len(table) >= REMEMBERED:
         table.clear()
     plain = Plain(block, table, key)

@@ -116,27 +116,17 @@ class Encoding:
     """One diagram: which words it matches and where its fields are."""
 
     __slots__ = (
-        "conditional",
-        "constants",
-        "excluded",
-        "fixed",
-        "form",
-        "instruction",
-        "label",
-        "layout",
-        "mask",
-        "should_mask",
-        "should_value",
-        "size",
-        "thumb",
-        "value",
-        "widths",
+        "conditional", "constants", "diagram", "excluded", "fixed", "form", "instruction", "label", "layout",
+        "mask", "part", "should_mask", "should_value", "size", "thumb", "value", "widths",
     )  # fmt: skip
 
-    def __init__(self, instruction: Instruction, form: str, label: str, diagram: str) -> None:
+    def __init__(self, instruction: Instruction, form: str, label: str, part: int, diagram: str) -> None:
+        """`part`: 1, 2 … where the manual prints several diagrams under one label."""
         self.instruction: Final = instruction
         self.form: Final = form
         self.label: Final = label
+        self.part: Final = part
+        self.diagram: Final = diagram
         self.thumb: Final = label.startswith("T")
         layout: list[tuple[str, int, int]] = []  # name, lowest bit, width
         constants: list[tuple[str, int]] = []
@@ -196,7 +186,8 @@ class Encoding:
     def title(self) -> str:
         """For example `ADC (immediate) A1`."""
         form = f" ({self.form})" if self.form else ""
-        return f"{self.instruction.name}{form} {self.label}"
+        part = f" #{self.part}" if self.part > 1 else ""
+        return f"{self.instruction.name}{form} {self.label}{part}"
 
     def matches(self, word: int) -> bool:
         """Whether `word` is written in this encoding, other things (more specific ones) being absent.
@@ -225,12 +216,13 @@ def instruction(name: str, section: str, encodings: str) -> Callable[[Definition
 
     def register(definition: Definition) -> Definition:
         it = Instruction(name, section, definition)
-        it.encodings = tuple(
-            Encoding(it, form, label, diagram)
-            for line in encodings.splitlines()
-            if line.strip()
-            for form, label, diagram in _diagrams(line)
-        )
+        found: list[Encoding] = []
+        for line in encodings.splitlines():
+            if line.strip():
+                for form, label, diagram in _diagrams(line):
+                    part = 1 + sum(e.form == form and e.label == label for e in found)
+                    found.append(Encoding(it, form, label, part, diagram))
+        it.encodings = tuple(found)
         INSTRUCTIONS.append(it)
         return definition
 

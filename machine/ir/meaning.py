@@ -1,20 +1,20 @@
 """What each operation means: one line of Python per `Op`. The living definition of the IR.
 
-A line is used in two ways. Constant folding and the evaluator's first runs of a block execute it through
-`STEPS`, one function per operation; a block that runs often is written out whole and compiled (`evaluate`).
+A line is used in two ways. Constant folding and the evaluator's first runs of a block call it as one of
+`STEPS`; a block that runs often is written out whole as one function (`machine.ir.written`).
 In a line, `{d} {a} {b} {c}` are values, `{imm}` and `{width}` numbers, `{mask}` and `{sign}` the all-ones number
 and the sign bit of `width`; `words` is the context, `space` the address space, `retired` the clock.
-Signed reading of x is `(x ^ sign) - sign`.
+Signed reading of x is `(x ^ sign) - sign`. One-bit values may be Python's True and False.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, final
+from typing import Any, Final
 
 from retrap.machine.access import load, store
 from retrap.machine.ir.helpers import HELPERS
-from retrap.machine.ir.ops import Access, Inst, Op
+from retrap.machine.ir.ops import Inst, Op
 
 MEANING: Final[dict[Op, str]] = {
     Op.CONST: "{d} = {imm}",
@@ -37,12 +37,12 @@ MEANING: Final[dict[Op, str]] = {
     Op.ROR: "{d} = ({a} >> {b} % {width} | {a} << {width} - {b} % {width}) & {mask}",
     Op.CLZ: "{d} = {width} - {a}.bit_length()",
     Op.RBIT: "{d} = int(format({a}, 'b').zfill({width})[::-1], 2)",
-    Op.EQ: "{d} = 1 if {a} == {b} else 0",
-    Op.NE: "{d} = 1 if {a} != {b} else 0",
-    Op.ULT: "{d} = 1 if {a} < {b} else 0",
-    Op.ULE: "{d} = 1 if {a} <= {b} else 0",
-    Op.SLT: "{d} = 1 if {a} ^ {sign} < {b} ^ {sign} else 0",
-    Op.SLE: "{d} = 1 if {a} ^ {sign} <= {b} ^ {sign} else 0",
+    Op.EQ: "{d} = {a} == {b}",
+    Op.NE: "{d} = {a} != {b}",
+    Op.ULT: "{d} = {a} < {b}",
+    Op.ULE: "{d} = {a} <= {b}",
+    Op.SLT: "{d} = {a} ^ {sign} < {b} ^ {sign}",
+    Op.SLE: "{d} = {a} ^ {sign} <= {b} ^ {sign}",
     Op.SELECT: "{d} = {b} if {a} else {c}",
     Op.ZEXT: "{d} = {a}",
     Op.SEXT: "{d} = ({a} ^ {sign}) - {sign} & (1 << {imm}) - 1",
@@ -64,75 +64,29 @@ def signed_divide(x: int, y: int) -> int:
     return quotient if (x < 0) == (y < 0) else -quotient
 
 
-@final
-class Quick:
-    """An `Inst` with what its line needs worked out. Absent operands a and c read as true (`values[-1]`)."""
-
-    __slots__ = (
-        "a", "alignment", "b", "c", "d", "helper", "imm", "mask", "numbers", "sign", "size", "step", "width",
-    )  # fmt: skip
-
-    def __init__(self, inst: Inst) -> None:
-        self.step: Final = STEPS[inst.op]
-        self.d: Final = inst.d
-        self.a: Final = inst.a
-        self.b: Final = inst.b
-        self.c: Final = inst.c
-        self.imm: Final = inst.imm
-        self.width: Final = inst.width
-        self.mask: Final = (1 << inst.width) - 1
-        self.sign: Final = 1 << (inst.width - 1)
-        extra = inst.extra
-        self.size: Final = extra.size if isinstance(extra, Access) else 0
-        self.alignment: Final = extra.alignment if isinstance(extra, Access) else 0
-        if isinstance(extra, tuple):
-            name, numbers, _ = extra
-            self.helper: Any = HELPERS[name]
-            self.numbers: tuple[int, ...] = numbers
-        else:
-            self.helper = None
-            self.numbers = ()
+Step = Callable[[list[Any], Inst, Any, Any, int], "int | None"]
+"""(values, operation, words, space, retired) → a trap kind, or None to go on. An absent operand is `values[-1]`,
+which is to be 1: then a store or trap without condition always happens."""
 
 
-Step = Callable[[list[Any], Quick, Any, Any, int], "int | None"]
-"""(values, operation, words, space, retired) → a trap kind, or None to go on."""
-
-
-def _steps() -> dict[Op, Step]:
-    """One function per operation, made from its line."""
-    names: dict[str, str] = {n: f"i.{n}" for n in ("imm", "width", "mask", "sign", "size", "alignment", "helper")}
+def _steps() -> tuple[Step, ...]:
+    """One function per operation, made from its line; indexed by `Op`."""
+    names: dict[str, str] = {n: f"i.{n}" for n in ("imm", "width", "mask", "sign")}
     names.update({n: f"v[i.{n}]" for n in "abcd"})
-    names["arguments"] = "*[v[n] for n in i.numbers]"
-    scope: dict[str, Any] = {"load": load, "store": store, "signed_divide": signed_divide}
-    steps: dict[Op, Step] = {}
+    names.update(size="i.extra.size", alignment="i.extra.alignment")
+    names.update(helper="HELPERS[i.extra[0]]", arguments="*[v[n] for n in i.extra[1]]")
+    scope: dict[str, Any] = {"load": load, "store": store, "signed_divide": signed_divide, "HELPERS": HELPERS}
     for op, line in MEANING.items():
         # The lines are the table above: no input reaches them.
         exec(f"def {op.name}(v, i, words, space, retired):\n {line.format(**names)}", scope)
-        steps[op] = scope[op.name]
-    return steps
+    return tuple(scope[op.name] for op in sorted(MEANING))
 
 
-STEPS: Final[dict[Op, Step]] = _steps()
+STEPS: Final = _steps()
 
 
 def fold(op: Op, width: int, a: int, b: int, c: int) -> int:
     """The value of a pure operation on constants."""
     values = [a, b, c, 0]
-    STEPS[op](values, Quick(Inst(op, width, 3, 0, 1, 2, 0)), None, None, 0)
-    return values[3]
-
-
-def write_out(insts: tuple[Inst, ...], names: dict[str, Any]) -> list[str]:
-    """The lines of these operations, with the names of `values` as v0, v1 …; helpers are added to `names`."""
-    lines = []
-    for inst in insts:
-        q = Quick(inst)
-        fields = {"imm": q.imm, "width": q.width, "mask": q.mask, "sign": q.sign}
-        fields.update(size=q.size, alignment=q.alignment, helper="", arguments="", d=f"v{q.d}", b=f"v{q.b}")
-        fields.update(a=f"v{q.a}" if q.a >= 0 else "1", c=f"v{q.c}" if q.c >= 0 else "1")
-        if q.helper is not None:
-            fields["helper"] = f"helper_{id(q.helper)}"
-            names[f"helper_{id(q.helper)}"] = q.helper
-            fields["arguments"] = ", ".join(f"v{n}" for n in q.numbers)
-        lines.append(MEANING[inst.op].format(**fields))
-    return lines
+    STEPS[op](values, Inst(op, width, 3, 0, 1, 2, 0), None, None, 0)
+    return int(values[3])

@@ -8,7 +8,7 @@ happens, except what `Block.skipped` says. Register writes come last, so that an
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final, final
+from typing import Any, Final, final
 
 
 class Op(IntEnum):
@@ -68,9 +68,9 @@ class Access:
 
 @final
 class Inst:
-    """One operation. Unused operands are -1. `extra` holds Access for LOAD/STORE, (name, arguments) for CALL."""
+    """One operation. Unused operands are -1. `extra`: LOAD, STORE: Access; CALL: (helper, arguments, widths)."""
 
-    __slots__ = ("a", "b", "c", "d", "extra", "imm", "op", "width")
+    __slots__ = ("a", "b", "c", "d", "extra", "imm", "mask", "op", "sign", "width")
 
     def __init__(
         self, op: Op, width: int, d: int, a: int, b: int, c: int, imm: int, extra: object = None
@@ -82,7 +82,9 @@ class Inst:
         self.b: Final = b
         self.c: Final = c
         self.imm: Final = imm
-        self.extra: Final = extra
+        self.extra: Final[Any] = extra
+        self.mask: Final = (1 << width) - 1  # all ones, and the sign bit, of `width`: for who computes with Python
+        self.sign: Final = 1 << (width - 1)
 
     def __repr__(self) -> str:
         operands = " ".join(f"v{x}" for x in (self.a, self.b, self.c) if x >= 0)

@@ -85,6 +85,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=1000, help="cases per class")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--class", dest="name", default="", help="only classes whose title contains this")
+    parser.add_argument("--suite", choices=("all", "integer", "fp"), default="all")
     parser.add_argument("--state", type=Path, default=Path("out/isa-campaign.json"))
     parser.add_argument("--record", type=Path, help="write the counts per class here")
     options = parser.parse_args()
@@ -100,10 +101,14 @@ def main() -> int:
     for encoding in all_encodings():
         if options.name not in encoding.title or encoding.title in results:
             continue
+        if options.suite == ("integer" if suite_of(encoding) is fp_campaign else "fp"):
+            continue
         results[encoding.title] = run_class(encoding, options.cases, options.seed, runners)
         result = results[encoding.title]
         if result["unexplained"]:
-            sys.stdout.write(f"{encoding.title}: {result['unexplained']} unexplained\n" + "\n".join(result["examples"]) + "\n")
+            sys.stdout.write(
+                f"{encoding.title}: {result['unexplained']} unexplained\n" + "\n".join(result["examples"]) + "\n"
+            )
             sys.stdout.flush()
         options.state.parent.mkdir(parents=True, exist_ok=True)
         options.state.write_text(json.dumps(state))

@@ -45,17 +45,19 @@ KNOWN = (
         "CPSR.E is user-writable by MSR",
         ("qemu", "unicorn"),
         "B1.3.3 CPSRWriteByInstr",
-        lambda case, mine, theirs: _name(case) == "MSR"
-        and not mine.difference(theirs, frozenset({"big_endian"}))
-        and mine.big_endian != theirs.big_endian,
+        lambda case, mine, theirs: (
+            _name(case) == "MSR"
+            and not mine.difference(theirs, frozenset({"big_endian"}))
+            and mine.big_endian != theirs.big_endian
+        ),
     ),
     Known(
         "an interworking branch to an ARM address with bit 1 set is UNPREDICTABLE: here bit 1 is ignored",
         ("qemu", "unicorn"),
         "A2.3.1 BXWritePC",
-        lambda case, mine, theirs: mine.thumb == 0
-        and theirs.pc == mine.pc | 2
-        and not mine.difference(theirs, frozenset({"pc"})),
+        lambda case, mine, theirs: (
+            mine.thumb == 0 and theirs.pc == mine.pc | 2 and not mine.difference(theirs, frozenset({"pc"}))
+        ),
     ),
     Known(
         "M, A, I and F read by MRS are UNKNOWN in User mode",

@@ -96,7 +96,9 @@ class Outcome:
         for name in ("trap", "pc", "thumb", "nzcvq", "ge", "it", "big_endian"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs and name not in ignore:
-                lines.append(f"{name}: {mine!r} / {theirs!r}" if name == "trap" else f"{name}: {mine:#x} / {theirs:#x}")
+                lines.append(
+                    f"{name}: {mine!r} / {theirs!r}" if name == "trap" else f"{name}: {mine:#x} / {theirs:#x}"
+                )
         if "core" not in ignore:
             for n, (mine, theirs) in enumerate(zip(self.core, other.core, strict=True)):
                 if mine != theirs and n not in skip:

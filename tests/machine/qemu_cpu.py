@@ -25,6 +25,7 @@ COMPILERS = ("arm-linux-gnueabi-gcc", "arm-linux-gnueabihf-gcc")
 _IN = struct.Struct("<6I15I32s")
 _OUT = struct.Struct("<4I15I2I128s")
 _BIG_ENDIAN = {False: bytes.fromhex("000201f1"), True: bytes.fromhex("58b6")}  # SETEND BE
+_DIRECT_BRANCHES = ("B", "BL", "BLX (immediate)", "CBZ, CBNZ", "TBB, TBH")
 _ITS_OWN = ((0x3F000000, 0x42000000), (0x5A000000, 0x5B000000))  # where its stack and the driver lie
 _SIGILL, _SIGTRAP, _SIGBUS, _SIGSEGV = 4, 5, 7, 11
 
@@ -43,7 +44,8 @@ class Qemu:
         compiler = next(c for c in COMPILERS if shutil.which(c))
         source = Path(__file__).with_name("qemu_driver.c")
         subprocess.run(
-            [compiler, "-O1", "-static", "-Wl,-Ttext-segment=0x5a340000", "-o", self.driver, str(source)], check=True
+            [compiler, "-O1", "-static", "-Wl,-Ttext-segment=0x5a340000", "-o", self.driver, str(source)],
+            check=True,
         )
 
     def takes(self, case: Case, mine: Outcome) -> bool:
@@ -51,6 +53,9 @@ class Qemu:
         if case.encoding.instruction.name in ("SVC", "IT"):
             return False
         if any(low <= place < high for place in (mine.pc, mine.address) for low, high in _ITS_OWN):
+            return False
+        lands_in_code = CODE <= mine.pc < CODE + CODE_SIZE and mine.pc not in (PC, PC + case.encoding.size)
+        if lands_in_code and case.encoding.instruction.name not in _DIRECT_BRANCHES:
             return False
         return not (case.big_endian and (case.it or case.prefix)) and not (
             PC - 8 <= mine.pc < PC + 24 and mine.pc not in (PC, PC + case.encoding.size)
@@ -64,7 +69,9 @@ class Qemu:
             ["qemu-arm", "-cpu", self.cpu, self.driver], input=b"".join(stream), stdout=subprocess.PIPE, check=False
         )
         if len(done.stdout) != len(cases) * _OUT.size:
-            raise AssertionError(f"the driver ended with {done.returncode} after {len(done.stdout) // _OUT.size} cases")
+            raise AssertionError(
+                f"the driver ended with {done.returncode} after {len(done.stdout) // _OUT.size} cases"
+            )
         return [
             self._outcome(case, record)
             for (case, _), record in zip(cases, _OUT.iter_unpack(done.stdout), strict=True)
@@ -78,9 +85,7 @@ class Qemu:
         stop = 0
         if not mine.trap and CODE <= mine.pc < CODE + CODE_SIZE - 4 and mine.pc != PC + case.encoding.size:
             stop = mine.pc
-        return _IN.pack(
-            PC - len(prefix), cpsr, PC - BEFORE, len(code), stop, mine.thumb, *case.core, code
-        )
+        return _IN.pack(PC - len(prefix), cpsr, PC - BEFORE, len(code), stop, mine.thumb, *case.core, code)
 
     def _outcome(self, case: Case, record: tuple) -> Outcome:
         signal, address, pc, cpsr = record[:4]

@@ -80,9 +80,15 @@ class Unicorn:
             if pc == self.fault[0] and pc != PC:
                 trap = ""  # the instruction is done; it is the next one that cannot be fetched
         elif self.interrupt is not None:
-            trap = {2: "SVC", 4: "DATA_ABORT", 7: "BREAKPOINT", 1: "UNDEFINED"}.get(self.interrupt, f"interrupt {self.interrupt}")
+            trap = {2: "SVC", 4: "DATA_ABORT", 7: "BREAKPOINT", 1: "UNDEFINED"}.get(
+                self.interrupt, f"interrupt {self.interrupt}"
+            )
         # A condition-failed instruction of an IT block counts as none: it runs on into the SVCs that follow.
-        went_on = self.fault is None and case.it & 15 != 0 and (after < pc <= after + 12 or (pc == after and trap != ""))
+        went_on = (
+            self.fault is None
+            and case.it & 15 != 0
+            and (after < pc <= after + 12 or (pc == after and trap not in ("", "SVC")))
+        )
         if went_on:
             trap, pc = "", after
         elif trap == "UNDEFINED" and pc != PC:

@@ -1,0 +1,159 @@
+"""Writes a block out as one Python function, from the lines of `machine.ir.meaning`.
+
+A line stands as it is, with three liberties that change no result: constants are put where they are used; a value
+that is used once is written where it is used, if it is pure; and what only changes a value's width, or masks bits
+that are known to be zero, is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, final
+
+from retrap.machine.access import load, store
+from retrap.machine.context import Slot
+from retrap.machine.ir.helpers import HELPERS
+from retrap.machine.ir.meaning import MEANING, signed_divide
+from retrap.machine.ir.ops import Access, Block, Inst, Op
+
+Written = Callable[[Any, Any, int], "int | None"]
+"""(words, space, retired) → a trap kind, or None when the instruction is done."""
+
+# The lines of shifts by a constant below the width.
+_SHIFTS: Final = {
+    Op.SHL: "{d} = {a} << {b} & {mask}",
+    Op.LSHR: "{d} = {a} >> {b}",
+    Op.ASHR: "{d} = ({a} ^ {sign}) - {sign} >> {b} & {mask}",
+}
+_ONE_BIT_SLOTS: Final = frozenset((Slot.N, Slot.Z, Slot.C, Slot.V, Slot.Q, Slot.THUMB, Slot.BIG_ENDIAN))
+_COMPARISONS: Final = frozenset((Op.EQ, Op.NE, Op.ULT, Op.ULE, Op.SLT, Op.SLE))
+_IMPURE: Final = frozenset((Op.GET, Op.GET64, Op.LOAD, Op.CALL, Op.RESULT))
+
+
+@final
+class _Writer:
+    """Collects the lines of one block."""
+
+    def __init__(self, block: Block) -> None:
+        self.constants: Final[dict[int, int]] = {}
+        self.same: Final[dict[int, int]] = {}  # value → the earlier value that it equals
+        self.bits: Final[dict[int, int]] = {}  # value → how many low bits may be set
+        self.uses: Final[dict[int, int]] = {}
+        self.text: Final[dict[int, str]] = {-1: "1"}
+        self.names: Final[dict[str, Any]] = {"load": load, "store": store, "signed_divide": signed_divide}
+        for inst in (*block.prologue, *block.body, *block.skipped):
+            self._study(inst)
+        if block.condition >= 0:
+            self._use(block.condition)
+
+    def _study(self, i: Inst) -> None:
+        if i.op == Op.CONST:
+            self.constants[i.d] = i.imm
+            self.text[i.d] = str(i.imm)
+            self.bits[i.d] = i.imm.bit_length()
+            return
+        bits = self._bits(i)
+        if i.d >= 0:
+            self.bits[i.d] = bits
+        known = self.bits.get(i.a, 64)
+        b = self.constants.get(i.b, -1)
+        if i.op == Op.ZEXT or (i.op == Op.TRUNC and known <= i.imm) or (i.op == Op.AND and b == (1 << known) - 1):
+            self.same[i.d] = self._root(i.a)
+            return
+        line = self._line(i)
+        for letter, number in (("a", i.a), ("b", i.b), ("c", i.c)):
+            for _ in range(line.count("{" + letter + "}")):
+                self._use(number)
+        if i.op == Op.CALL:
+            for number in i.extra[1]:
+                self._use(number)
+
+    def _bits(self, i: Inst) -> int:
+        a, b = self.bits.get(i.a, 64), self.bits.get(i.b, 64)
+        if i.op in _COMPARISONS:
+            return 1
+        match i.op:
+            case Op.GET:
+                return 1 if i.imm in _ONE_BIT_SLOTS else 32
+            case Op.AND:
+                return min(a, b)
+            case Op.OR | Op.XOR:
+                return max(a, b)
+            case Op.SELECT:
+                return max(b, self.bits.get(i.c, 64))
+            case Op.LSHR if i.b in self.constants:
+                return max(0, a - self.constants[i.b])
+            case Op.ZEXT:
+                return a
+            case Op.TRUNC:
+                return min(a, i.imm)
+            case Op.SEXT:
+                return i.imm
+            case Op.LOAD:
+                return 8 * int(i.extra.size)
+        return i.width
+
+    def _line(self, i: Inst) -> str:
+        if i.op in _SHIFTS and 0 <= self.constants.get(i.b, -1) < i.width:
+            return _SHIFTS[i.op]
+        return MEANING[i.op]
+
+    def _root(self, number: int) -> int:
+        return self.same.get(number, number)
+
+    def _use(self, number: int) -> None:
+        root = self._root(number)
+        self.uses[root] = self.uses.get(root, 0) + 1
+
+    def _name(self, number: int) -> str:
+        return self.text[self._root(number)]
+
+    def lines(self, insts: tuple[Inst, ...], indent: str) -> list[str]:
+        lines = []
+        for i in insts:
+            if i.op == Op.CONST or i.d in self.same:
+                continue
+            if i.d >= 0 and i.op != Op.LOAD and not self.uses.get(i.d):
+                continue  # nobody reads it
+            line = self._line(i)
+            fields: dict[str, Any] = {"imm": i.imm, "width": i.width, "mask": i.mask, "sign": i.sign}
+            fields.update(a=self._name(i.a), c=self._name(i.c), d=f"v{i.d}")
+            if i.b >= 0:
+                fields["b"] = self._name(i.b)
+            if isinstance(i.extra, Access):
+                fields.update(size=i.extra.size, alignment=i.extra.alignment)
+            elif i.extra is not None:
+                name, numbers, _ = i.extra
+                helper = f"helper{len(self.names)}"
+                self.names[helper] = HELPERS[name]
+                fields.update(helper=helper, arguments=", ".join(self._name(n) for n in numbers))
+            if i.d < 0 or i.op in _IMPURE or self.uses[i.d] > 1:
+                lines.append(indent + line.format(**fields))
+                self.text[i.d] = f"v{i.d}"
+            else:
+                self.text[i.d] = "(" + line.removeprefix("{d} = ").format(**fields) + ")"
+        self.text[-1] = "1"
+        return lines
+
+
+def write_out(block: Block) -> tuple[str, dict[str, Any]]:
+    """Source of the function, called `run`, and the names that it needs."""
+    writer = _Writer(block)
+    lines = ["def run(words, space, retired):"]
+    lines += writer.lines(block.prologue, " ")
+    if block.condition < 0:
+        lines += writer.lines(block.body, " ")
+    else:
+        lines.append(f" if {writer._name(block.condition)}:")
+        lines += writer.lines(block.body, "  ")
+        lines.append(" else:")
+        lines += writer.lines(block.skipped, "  ")
+    return "\n".join(lines), writer.names
+
+
+def written(block: Block) -> Written:
+    """The block as one function."""
+    source, scope = write_out(block)
+    exec(source, scope)  # made of the table's lines and of numbers: no input reaches it
+    function: Written = scope["run"]
+    return function
