@@ -121,9 +121,10 @@ class Encoder:
         values: tuple[int, ...] = ()
         if effects.registers:
             owners, slots, values = zip(*effects.registers, strict=True)
+        extra_caps = effects.extra_caps
         shape: _Shape = (
             thread, effects.next_thread, kind, effects.outcome, effects.error, effects.badge, sections,
-            effects.fault, effects.reason, effects.target, tuple(effects.extra_caps), owners, slots,
+            effects.fault, effects.reason, effects.target, tuple(extra_caps) if extra_caps else (), owners, slots,
         )  # fmt: skip
         contexts = self._contexts
         registers = int.from_bytes(context, "little")

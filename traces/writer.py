@@ -38,6 +38,8 @@ FRAME_BYTES: Final = 4 << 20
 DIGEST_INTERVAL: Final = 4096
 """Default number of records between two state digests."""
 
+_NO_CALL: Final = 1  # no system call has a positive number
+
 
 class ThreadLike(Protocol):
     """What a trace wants to know of a kernel's thread."""
@@ -63,7 +65,7 @@ class ThreadWatch:
         self._threads: Final = threads
         self._known: list[ThreadEntry] = [_entry(thread) for thread in threads]
         numbers = [call.number for call in release.syscalls if call.name == "DebugNameThread"]
-        self._name_thread: Final = numbers[0] if numbers else 0
+        self._name_thread: Final = numbers[0] if numbers else _NO_CALL
 
     @property
     def known(self) -> list[ThreadEntry]:
@@ -74,7 +76,7 @@ class ThreadWatch:
         """The threads that this entry created or renamed."""
         threads = self._threads
         known = self._known
-        if len(threads) == len(known) and (effects.syscall != self._name_thread or not effects.syscall):
+        if len(threads) == len(known) and effects.syscall != self._name_thread:
             return []
         changed = [_entry(thread) for thread in threads[len(known) :]]
         known.extend(changed)
@@ -212,7 +214,7 @@ class Recorder:
             digest = self._digest()
         self._put(effects, self._context, self._threads.changes(effects), self._interrupts, digest)
         if self._interrupts:
-            self._interrupts = []
+            self._interrupts = []  # a new list: the encoder was given the old one
 
     def write(self, record: Record) -> None:
         """Add a record that exists already, digest and all (for tools that make traces from traces)."""
