@@ -12,7 +12,7 @@ from retrap.machine.context import ContextArena
 from retrap.machine.memory import PhysicalMemory
 from retrap.tools.booting import BACKENDS, choose, prepare_from_trace, write_error
 from retrap.tools.errors import Status
-from retrap.tools.session import Session
+from retrap.tools.session import End, Session
 from retrap.traces.reader import Reader
 from retrap.traces.replay import Comparer, Divergence, ReplayReport, instruction_limit
 from retrap.traces.replay import replay as replay_records
@@ -43,7 +43,10 @@ def _replay(reader: Reader, kernel: str | None, cpu: bool, backend: str) -> Repl
     session = Session(plan, backend)
     comparer = Comparer(reader, session.kernel.threads, plan.release, session.kernel.digest)
     result = session.run((comparer,), None, instruction_limit(reader))
-    return comparer.finish(result.instructions, result.end.value, bytes.fromhex(result.state_digest))
+    end = result.end
+    if end is End.LIMIT and reader.end is not None and reader.end.outcome == End.INTERRUPTED:
+        end = End.INTERRUPTED  # stopped where the recorded run was stopped by hand
+    return comparer.finish(result.instructions, end.value, bytes.fromhex(result.state_digest))
 
 
 def command(trace: Path, *, kernel: str | None, cpu: bool, backend: str, as_json: bool) -> int:

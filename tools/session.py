@@ -8,7 +8,9 @@ same plan gives the same sequence of traps on every backend.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol, final
@@ -66,6 +68,7 @@ class Session:
         self.cpu: Final = Cpu(self.memory, backend)
         self.check: Final = check
         self.traps = 0
+        self.interrupted = False
         self.tick: Final = max(1, plan.clock_hz * plan.options.timer_tick_ms // 1000)
 
     def run(
@@ -75,8 +78,7 @@ class Session:
         max_instructions: int | None = None,
     ) -> SessionResult:
         """Run until the guest halts, dies, is quiescent, or `max_instructions` are retired."""
-        end = End.INTERRUPTED
-        with contextlib.suppress(KeyboardInterrupt):
+        with self._interruptible():
             end = self._loop(watchers, console, max_instructions)
         kernel = self.kernel
         deaths = tuple(f"{_name(kernel, number)} died: {text}" for number, text in kernel.died)
@@ -102,6 +104,8 @@ class Session:
         interrupt = TrapKind.INTERRUPT
         while True:
             now = cpu.retired
+            if self.interrupted:
+                return End.INTERRUPTED
             if kernel.current.number == IDLE:
                 if not kernel.waits_for_time():
                     return End.QUIESCENT
@@ -135,6 +139,24 @@ class Session:
                 return End.CRASHED
             if kernel.halted:
                 return End.HALTED
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Ctrl-C stops the run between two kernel entries, so that a trace of it is whole; twice, at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(number: int, frame: object) -> None:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
+
+        before = signal.signal(signal.SIGINT, stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def _verify(self) -> None:
         broken = self.kernel.check(self.check)

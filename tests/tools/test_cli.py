@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import struct
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from elf_builder import Elf, Load, R, W, X
+from retrap.tools import replay
 
 SPIN = struct.pack("<I", 0xEAFFFFFE)  # b .
 THUMB_SPIN = struct.pack("<2H", 0xE7FE, 0xE7FE)
@@ -211,8 +216,25 @@ def test_rights_of_the_image_are_honoured_unless_the_manifest_says_as_the_kernel
     assert run("boot", image, "--max-instructions", "10").status == 3
 
 
+def test_an_interrupted_run_is_a_whole_trace(samples, tmp_path) -> None:
+    trace = tmp_path / "t.rtr"
+    command = [sys.executable, "-m", "retrap.tools.cli", "boot", str(samples / "pingpong-arm.elf")]
+    command += ["--arguments", "rounds=100000000", "-o", str(trace)]
+    partial = tmp_path / "t.rtr.partial"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while not (partial.exists() and partial.stat().st_size > 40_000):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+    assert trace.exists()
+    assert not partial.exists()
+    assert replay(trace).same
+    assert replay(trace, cpu=True).same
+
+
 def test_the_library_has_the_same_verbs(samples, tmp_path) -> None:
-    from retrap.tools import boot, diff, replay
+    from retrap.tools import boot, diff
 
     printed = bytearray()
     result = boot(samples / "hello-arm.elf", trace=tmp_path / "t.rtr", console=printed.extend)
