@@ -6,13 +6,14 @@ nesting are known to be sound.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import fdt
 from retrap.loader import layouts
 from retrap.loader.errors import InputError
-from retrap.loader.platform import Span
+from retrap.loader.platform import ADDRESS_SPACE, PAGE, Span
 
 MAX_DEPTH: Final = 64
 MAX_SIZE: Final = 4 << 20
@@ -49,8 +50,11 @@ def verify(name: str, data: bytes) -> bytes:
         if offset < layouts.FDT_HEADER_SIZE or offset + size > len(data):
             reason = f"lies outside the tree: {size} bytes at {offset:#x}"
             raise InputError(name, f"device tree {part}", reason)
+    if header.structure_offset % 4:
+        raise InputError(name, "device tree structure block", "is not aligned to 4 bytes")
     _verify_reservations(name, data, header)
-    _verify_structure(name, data, header)
+    for _ in _walk(name, data, header):
+        pass
     return data
 
 
@@ -62,40 +66,141 @@ def _verify_reservations(name: str, data: bytes, header: layouts.FdtHeader) -> N
             raise InputError(name, "device tree reservation block", "has no end")
 
 
-def _verify_structure(name: str, data: bytes, header: layouts.FdtHeader) -> None:
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of a tree. `path` names it from the root ("/soc/serial@1000"); properties are raw bytes."""
+
+    path: str
+    parent: Node | None
+    properties: dict[str, bytes] = field(default_factory=dict)
+
+    def strings(self, name: str) -> tuple[str, ...]:
+        """A property that is a list of strings; empty if absent."""
+        parts = self.properties.get(name, b"").rstrip(b"\0").split(b"\0")
+        return tuple(part.decode("ascii", "backslashreplace") for part in parts if part)
+
+    def cells(self, name: str, default: int) -> int:
+        """A property that is one 32-bit number."""
+        value = self.properties.get(name, b"")
+        return int.from_bytes(value, "big") if len(value) == 4 else default
+
+    def registers(self) -> tuple[tuple[int, int], ...]:
+        """The (address, size) pairs of `reg`, in the parent's cells (section 2.3.6)."""
+        parent = self.parent
+        addresses = 4 * (parent.cells("#address-cells", 2) if parent else 2)
+        sizes = 4 * (parent.cells("#size-cells", 1) if parent else 1)
+        value = self.properties.get("reg", b"")
+        step = addresses + sizes
+        if not 0 < step <= 32:
+            return ()
+        return tuple(
+            (
+                int.from_bytes(value[at : at + addresses], "big"),
+                int.from_bytes(value[at + addresses : at + step], "big"),
+            )
+            for at in range(0, len(value) - step + 1, step)
+        )
+
+
+def nodes(name: str, data: bytes) -> tuple[Node, ...]:
+    """All nodes of a tree, children before parents. Raises `InputError` for a tree that is not sound."""
+    data = verify(name, data)
+    return tuple(_walk(name, data, layouts.fdt_header(data)))
+
+
+def memory(name: str, data: bytes) -> tuple[Span, ...]:
+    """The RAM that a tree describes, as seL4's build reads it: memory nodes without the reserved parts.
+
+    Ascending, within 32 bits, in whole pages. Raises `InputError` if there is none.
+    """
+    found: list[Span] = []
+    reserved: list[Span] = []
+    for node in nodes(name, data):
+        if node.strings("device_type")[:1] == ("memory",):
+            found += _spans(node)
+        elif node.parent is not None and node.parent.path == "/reserved-memory" and "no-map" in node.properties:
+            reserved += _spans(node)
+    pieces: list[Span] = []
+    for span in found:
+        pieces += _without(span, reserved)
+    merged: list[Span] = []
+    for span in sorted(pieces, key=lambda s: s.base):
+        start, end = -(-span.base // PAGE) * PAGE, span.end // PAGE * PAGE
+        if start >= end:
+            continue
+        if merged and merged[-1].end == start:
+            start = merged.pop().base
+        merged.append(Span(start, end - start))
+    if not merged:
+        raise InputError(name, "device tree", "describes no memory")
+    return tuple(merged)
+
+
+def _spans(node: Node) -> list[Span]:
+    return [
+        Span(address, min(size, ADDRESS_SPACE - address))
+        for address, size in node.registers()
+        if size and address < ADDRESS_SPACE
+    ]
+
+
+def _without(span: Span, reserved: Sequence[Span]) -> list[Span]:
+    pieces = [span]
+    for taken in reserved:
+        pieces = [
+            piece
+            for whole in pieces
+            for piece in (
+                Span(whole.base, min(whole.end, taken.base) - whole.base),
+                Span(max(whole.base, taken.end), whole.end - max(whole.base, taken.end)),
+            )
+            if piece.size > 0
+        ]
+    return pieces
+
+
+def _walk(name: str, data: bytes, header: layouts.FdtHeader) -> Iterator[Node]:
     """Walks the tokens once: nesting closed and bounded, every name and value inside its block."""
     place = "device tree structure block"
     end = header.structure_offset + header.structure_size
+    structure = data[:end]
     strings = data[header.strings_offset : header.strings_offset + header.strings_size]
     at = header.structure_offset
-    depth = nodes = 0
+    open_nodes: list[Node] = []
+    count = 0
     try:
         while True:
-            token = layouts.fdt_token(data[:end] if at + 4 > end else data, at)
+            token = layouts.fdt_token(structure, at)
             at += 4
             if token == _BEGIN_NODE:
                 terminator = data.find(b"\0", at, end)
                 if terminator < 0:
                     raise InputError(name, place, "a node's name has no end")
-                at = _aligned(terminator + 1)
-                depth += 1
-                nodes += 1
-                if depth > MAX_DEPTH:
-                    raise InputError(name, place, f"nested more than {MAX_DEPTH} nodes deep")
-                if depth == 1 and nodes > 1:
+                parent = open_nodes[-1] if open_nodes else None
+                if parent is None and count:
                     raise InputError(name, place, "has more than one root")
+                text = data[at:terminator].decode("ascii", "backslashreplace")
+                path = "/" if parent is None else f"{parent.path.rstrip('/')}/{text}"
+                open_nodes.append(Node(path, parent))
+                count += 1
+                if len(open_nodes) > MAX_DEPTH:
+                    raise InputError(name, place, f"nested more than {MAX_DEPTH} nodes deep")
+                at = _aligned(terminator + 1)
             elif token == _END_NODE:
-                depth -= 1
-                if depth < 0:
+                if not open_nodes:
                     raise InputError(name, place, "closes a node that was never opened")
+                yield open_nodes.pop()
             elif token == _PROPERTY:
-                size, string = layouts.fdt_property(data, at)
-                if depth == 0:
+                size, string = layouts.fdt_property(structure, at)
+                if not open_nodes:
                     raise InputError(name, place, "has a property outside any node")
                 if at + 8 + size > end:
                     raise InputError(name, place, f"a property of {size} bytes does not fit")
-                if strings.find(b"\0", string) < 0:
+                terminator = strings.find(b"\0", string)
+                if terminator < 0:
                     raise InputError(name, "device tree strings block", "a property's name has no end")
+                key = strings[string:terminator].decode("ascii", "backslashreplace")
+                open_nodes[-1].properties[key] = data[at + 8 : at + 8 + size]
                 at = _aligned(at + 8 + size)
             elif token == _END:
                 break
@@ -103,9 +208,9 @@ def _verify_structure(name: str, data: bytes, header: layouts.FdtHeader) -> None
                 raise InputError(name, place, f"unknown token {token:#x} at {at - 4:#x}")
     except layouts.LayoutError as error:
         raise InputError(name, place, f"has no end: {error}") from error
-    if depth:
-        raise InputError(name, place, f"ends with {depth} nodes open")
-    if not nodes:
+    if open_nodes:
+        raise InputError(name, place, f"ends with {len(open_nodes)} nodes open")
+    if not count:
         raise InputError(name, place, "has no root node")
 
 

@@ -2,7 +2,7 @@
 
 Headers are read through the declarations of `layouts` and verified here, so that what the layout needs
 (segments, entry) never depends on how lenient a parser is. lief, imported nowhere else, is asked only for
-what people see: symbols and sections. It is imported on first use: that takes longer than booting does.
+symbols, which only people see. It is imported on first use: that takes longer than booting does.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Any, Final
 from retrap.loader import layouts
 from retrap.loader.errors import InputError
 from retrap.loader.files import read_file
+from retrap.loader.packed import Packed as Packed
+from retrap.loader.packed import unpack
 from retrap.machine.space import EXECUTE, READ, WRITE
 
 MAX_FILE_SIZE: Final = 1 << 30
@@ -55,8 +57,8 @@ _KINDS: Final = {
     4: "is a core dump",
 }
 _OTHER_FORMATS: Final = (
-    (b"070701", "a CPIO archive"),
-    (b"070702", "a CPIO archive"),
+    (b"070702", "a CPIO archive with checksums: write it in the newc format"),
+    (b"070707", "an old CPIO archive: write it in the newc format"),
     (b"\xd0\x0d\xfe\xed", "a device tree"),
     (b"\x27\x05\x19\x56", "a U-Boot image"),
     (b"\x1f\x8b", "gzip-compressed: unpack it first"),
@@ -113,19 +115,28 @@ class Section:
 
 
 class Image:
-    """A verified executable. `path` is its name for people; `data` is the whole file."""
+    """A verified executable: a root task, alone or inside a packed boot image; or a kernel.
+
+    `path` is the file's name for people, `data` the whole file, `elf` the executable in it.
+    """
 
     def __init__(self, path: str, data: bytes) -> None:
         """Raises `InputError` for anything but a little-endian 32-bit ARM executable that can be loaded."""
         self.path: Final = path
         self.data: Final = data
-        header = _header(path, data)
+        self.packed: Final = unpack(path, data)
+        """The other parts, if the file is a packed boot image."""
+        if self.packed is not None and self.packed.container == "ELF loader":
+            _header(path, data)  # a loader for another machine says so first
+        self.elf: Final = data if self.packed is None else self.packed.root.data
+        name = path if self.packed is None else f"{path}: {self.packed.root.name}"
+        header = _header(name, self.elf)
         self.flags: Final = header.flags
         self.entry: Final = header.entry
         """Virtual address; bit 0 set: starts in Thumb state."""
-        self.segments: Final = tuple(_segments(path, data, header))
+        self.segments: Final = tuple(_segments(name, self.elf, header))
         """In ascending order of address, not overlapping."""
-        _check_entry(path, header.entry, self.segments)
+        _check_entry(name, header.entry, self.segments)
         self._header: Final = header
 
     @property
@@ -151,16 +162,12 @@ class Image:
     @cached_property
     def symbols(self) -> tuple[Symbol, ...]:
         """Functions and objects, by address. Empty for a stripped file or an unreadable symbol table."""
-        return _symbols(self._parsed)
+        return _symbols(_parse(self.elf, self._header))
 
     @cached_property
     def sections(self) -> tuple[Section, ...]:
         """Sections with an address, by address. Empty if the section table is absent or unreadable."""
-        return _sections(self._parsed)
-
-    @cached_property
-    def _parsed(self) -> Any | None:
-        return _parse(self.data, self._header)
+        return _sections(self.elf, self._header)
 
     def segment_at(self, address: int) -> Segment | None:
         """The segment that holds a virtual address."""
@@ -171,7 +178,7 @@ class Image:
 
 
 def load_image(path: str | Path) -> Image:
-    """Read and verify a bare root-task ELF. Raises `InputError`."""
+    """Read and verify a root-task ELF or a packed boot image. Raises `InputError`."""
     return Image(str(path), read_file(path, MAX_FILE_SIZE))
 
 
@@ -297,7 +304,7 @@ def _check_entry(path: str, entry: int, segments: tuple[Segment, ...]) -> None:
         raise InputError(path, "entry point", f"{entry:#010x} lies in no loadable segment")
 
 
-# ------------------------------------------------------------------ for people: symbols and sections, by lief
+# ------------------------------------------------------------------ symbols, by lief, and sections
 
 
 def _parse(data: bytes, header: layouts.ElfHeader) -> Any | None:
@@ -354,10 +361,22 @@ def _each_symbol(parsed: Any) -> Iterator[Symbol]:
         yield Symbol(name, symbol.value & ~1 if thumb else symbol.value, symbol.size, kind, thumb)
 
 
-def _sections(parsed: Any | None) -> tuple[Section, ...]:
-    if parsed is None:
+def _sections(data: bytes, header: layouts.ElfHeader) -> tuple[Section, ...]:
+    """Read without lief: a kernel's sections are needed for booting."""
+    if not _section_table_is_sound(data, header):
         return ()
-    found = [Section(_text(s.name), s.virtual_address, s.size) for s in parsed.sections if s.virtual_address]
+    entries = list(layouts.section_headers(data, header.section_offset, header.section_count))
+    if header.section_names >= len(entries):
+        return ()
+    table = entries[header.section_names]
+    names = data[table.offset : table.offset + table.size]
+    found = [
+        Section(
+            names[entry.name :].split(b"\0", 1)[0].decode("utf-8", "backslashreplace"), entry.address, entry.size
+        )
+        for entry in entries
+        if entry.address
+    ]
     return tuple(sorted(found, key=lambda s: (s.address, s.name)))
 
 

@@ -6,7 +6,7 @@ page) and then the kernel's own boot code (src/arch/arm/kernel/boot.c, try_init_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,18 +28,13 @@ from retrap.loader.errors import InputError
 from retrap.loader.image import Image
 from retrap.loader.manifest import Manifest
 from retrap.loader.platform import ADDRESS_SPACE, PAGE, Platform, Span
+from retrap.loader.settle import Warn, settle, unheard
 from retrap.machine.space import EXECUTE, READ, WRITE
 
 FDT_CHUNK: Final = 6
 """SEL4_BOOTINFO_HEADER_FDT."""
 
 _EVERYTHING: Final = READ | WRITE | EXECUTE
-
-Warn = Callable[[str], None]
-
-
-def _unheard(_text: str) -> None:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +61,12 @@ class _Placement:
         return self.extra_bootinfo + (1 << self.extra_bits if self.extra_bits else 0)
 
 
-def plan(image: Image, manifest: Manifest, warn: Warn = _unheard) -> BootPlan:
+def plan(image: Image, manifest: Manifest, warn: Warn = unheard) -> BootPlan:
     """The complete boot of `image` as `manifest` says. `warn` hears what the kernel would only print.
 
     Raises `InputError` for what the real loader or kernel could not boot.
     """
+    manifest = settle(manifest, image, warn)
     platform = manifest.platform
     tree = _root_task_tree(manifest)
     placement = _place(image, manifest, tree)

@@ -225,8 +225,6 @@ class FdtHeader(NamedTuple):
 FDT_MAGIC: Final = 0xD00D_FEED
 FDT_HEADER_SIZE: Final = 40
 _FDT_HEADER: Final = Struct(*(name / Int32ub for name in FdtHeader._fields))
-_FDT_WORD: Final = Struct("value" / Int32ub)
-_FDT_PROPERTY: Final = Struct("size" / Int32ub, "name" / Int32ub)
 
 
 def fdt_header(data: bytes) -> FdtHeader:
@@ -235,12 +233,48 @@ def fdt_header(data: bytes) -> FdtHeader:
 
 
 def fdt_token(data: bytes, at: int) -> int:
-    """The token at offset `at` of a structure block. Raises `LayoutError` past the end."""
-    value: int = _fields(_FDT_WORD, data[at : at + 4], ("value",))["value"]
-    return value
+    """The token (one big-endian word) at offset `at` of a structure block. Raises `LayoutError` past the end."""
+    if at + 4 > len(data):
+        raise LayoutError(f"4 bytes needed, {max(0, len(data) - at)} left")
+    return int.from_bytes(data[at : at + 4], "big")
 
 
 def fdt_property(data: bytes, at: int) -> tuple[int, int]:
     """Size of a property's value and offset of its name, behind an FDT_PROP token. Raises `LayoutError`."""
-    parsed = _fields(_FDT_PROPERTY, data[at : at + 8], ("size", "name"))
-    return parsed["size"], parsed["name"]
+    return fdt_token(data, at), fdt_token(data, at + 4)
+
+
+class CpioHeader(NamedTuple):
+    """An entry of a "newc" CPIO archive (cpio(5), New ASCII Format): the fields as numbers."""
+
+    magic: int
+    inode: int
+    mode: int
+    uid: int
+    gid: int
+    links: int
+    mtime: int
+    file_size: int
+    device_major: int
+    device_minor: int
+    special_major: int
+    special_minor: int
+    name_size: int
+    check: int
+
+
+CPIO_MAGIC: Final = b"070701"
+CPIO_HEADER_SIZE: Final = 110
+_CPIO_HEADER: Final = Struct(
+    "magic" / Bytes(6), *(name / Bytes(8) for name in CpioHeader._fields if name != "magic")
+)
+
+
+def cpio_header(data: bytes, at: int) -> CpioHeader:
+    """The entry header at `at`. Raises `LayoutError` if it is cut short or its digits are none."""
+    fields = _fields(_CPIO_HEADER, data[at : at + CPIO_HEADER_SIZE], CpioHeader._fields)
+    digits = b"0123456789abcdefABCDEF"
+    for name, text in fields.items():
+        if not all(byte in digits for byte in text):
+            raise LayoutError(f"{name} is not a hexadecimal number")
+    return CpioHeader(**{name: int(text, 16) for name, text in fields.items()})

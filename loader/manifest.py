@@ -37,6 +37,7 @@ from retrap.loader.toml_source import TomlSource
 
 MAX_MANIFEST: Final = 4 << 20
 MAX_DEVICE_TREE: Final = 4 << 20
+MAX_KERNEL: Final = 64 << 20
 PLATFORMS: Final = Path(__file__).parent / "platforms"
 
 
@@ -53,6 +54,8 @@ class Manifest:
     options: BuildOptions
     max_instructions: int | None
     serial_path: str | None
+    kernel_file: bytes | None  # a kernel's ELF file that the layout follows
+    kernel_name: str
     data: Mapping[str, Any]  # the merged manifest, as TOML or JSON would write it
     platform_data: Mapping[str, Any]  # the platform file, likewise
     source: _Source = field(repr=False, compare=False)
@@ -61,10 +64,36 @@ class Manifest:
         """The `InputError` about a key path (`image.arguments`), with the line if the file sets it."""
         return self.source.error(key, reason)
 
+    def sets(self, key: str) -> bool:
+        """Whether the manifest or the command line sets a key path, rather than leaving its default."""
+        at: Any = self.data
+        for part in key.split("."):
+            if not isinstance(at, Mapping) or part not in at:
+                return False
+            at = at[part]
+        return True
+
+    def on_platform(self, name: str) -> Manifest:
+        """The same manifest for another of the known platforms, as if it had named it."""
+        data = copy.deepcopy(dict(self.data))
+        data.setdefault("platform", {})["name"] = name
+        document = convert(data, ManifestFile, self.source.error)
+        platform_source = _platform_source(name, self.source)
+        files = _Files(
+            self.platform.device_tree, self.platform.device_tree_name, self.kernel_file, self.kernel_name
+        )
+        return _manifest(document, data, platform_source.data, self.source, platform_source.error, files)
+
 
 def platform_names() -> tuple[str, ...]:
     """The platforms that need no file of the user's."""
     return tuple(sorted(path.stem for path in PLATFORMS.glob("*.toml")))
+
+
+def known_platforms() -> tuple[PlatformFile, ...]:
+    """Their descriptions, as the files have them."""
+    sources = (TomlSource(path.name, path.read_bytes()) for path in sorted(PLATFORMS.glob("*.toml")))
+    return tuple(convert(source.data, PlatformFile, source.error) for source in sources)
 
 
 def load_manifest(path: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> Manifest:
@@ -80,16 +109,38 @@ def load_manifest(path: str | Path | None = None, overrides: Mapping[str, Any] |
         _merge(data, key.split("."), value)
     document = convert(data, ManifestFile, source.error)
     platform_source = _platform_source(document.platform.name, source)
-    return _manifest(document, data, platform_source.data, source, platform_source.error)
+    tree_path = source.path("platform.device_tree", given(document.platform.device_tree))
+    kernel_path = source.path("image.kernel", given(document.image.kernel))
+    files = _Files(
+        None if tree_path is None else read_file(tree_path, MAX_DEVICE_TREE),
+        tree_path or "",
+        None if kernel_path is None else read_file(kernel_path, MAX_KERNEL),
+        kernel_path or "",
+    )
+    return _manifest(document, data, platform_source.data, source, platform_source.error, files)
 
 
 def manifest_from_data(
-    data: Mapping[str, Any], platform_data: Mapping[str, Any], device_tree: bytes | None = None
+    data: Mapping[str, Any],
+    platform_data: Mapping[str, Any],
+    device_tree: bytes | None = None,
+    kernel_file: bytes | None = None,
 ) -> Manifest:
-    """A manifest again, from the `data` and `platform_data` that a trace kept of one, and its device tree."""
+    """A manifest again, from the `data` and `platform_data` that a trace kept of one, and the files it named."""
     source = _Source(None, (), Path())
     document = convert(data, ManifestFile, source.error)
-    return _manifest(document, data, platform_data, source, source.error, device_tree)
+    files = _Files(device_tree, "device tree", kernel_file, "kernel")
+    return _manifest(document, data, platform_data, source, source.error, files)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The files that a manifest names, read."""
+
+    device_tree: bytes | None
+    device_tree_name: str
+    kernel: bytes | None
+    kernel_name: str
 
 
 class _Source:
@@ -150,7 +201,7 @@ def _manifest(
     platform_data: Mapping[str, Any],
     source: _Source,
     platform_error: Fail,
-    device_tree: bytes | None = None,
+    files: _Files,
 ) -> Manifest:
     file = convert(platform_data, PlatformFile, platform_error)
     try:
@@ -159,13 +210,12 @@ def _manifest(
         raise source.error("kernel.release", str(error)) from error
     if release.name not in abi.bootable():
         known = ", ".join(abi.bootable())
-        raise source.error("kernel.release", f"kernel {release.name} has tables but no model yet: bootable are {known}")
+        raise source.error(
+            "kernel.release", f"kernel {release.name} has tables but no model yet: bootable are {known}"
+        )
     options = BuildOptions(**{f.name: getattr(document.kernel, f.name) for f in fields(BuildOptions)})
-    tree_path = source.path("platform.device_tree", given(document.platform.device_tree))
-    if device_tree is None and tree_path is not None:
-        device_tree = read_file(tree_path, MAX_DEVICE_TREE)
     platform = _platform(file, document.platform, release, options)
-    platform = replace(platform, device_tree=device_tree, device_tree_name=tree_path or "device tree")
+    platform = replace(platform, device_tree=files.device_tree, device_tree_name=files.device_tree_name)
     overridden = set(data.get("platform") or ()) & set(PlatformTable.__struct_fields__)
 
     def fail(key: str, reason: str) -> InputError:
@@ -189,6 +239,8 @@ def _manifest(
         options=options,
         max_instructions=given(document.limits.max_instructions),
         serial_path=source.path("input.serial", given(document.input.serial)),
+        kernel_file=files.kernel,
+        kernel_name=files.kernel_name,
         data=data,
         platform_data=platform_data,
         source=source,

@@ -73,6 +73,9 @@ class PlatformFile(_Table, frozen=True, kw_only=True):
     name: Annotated[Name, Meta(description="What `-p` and the manifest call it.")]
     description: Annotated[str, Meta(description="One line for people.")] = ""
     cpu: Annotated[str, Meta(description="Processor, as GCC's -mcpu names it.")] = "cortex-a15"
+    compatible: Annotated[
+        list[Name], Meta(description="What the root of its device tree is compatible with, any of these.")
+    ] = msgspec.field(default_factory=list)
     ram: Annotated[list[RamTable], Meta(description="RAM regions.")]
     kernel: Annotated[KernelPlaceTable, Meta(description="Where kernels lie.")]
     devices: Annotated[list[DeviceTable], Meta(description="Devices.")] = msgspec.field(default_factory=list)
@@ -86,6 +89,13 @@ class ImageTable(_Table, frozen=True):
 
     path: Annotated[
         FilePath | UnsetType, Meta(description="The root task's ELF file, relative to the manifest.")
+    ] = UNSET
+    kernel: Annotated[
+        FilePath | UnsetType,
+        Meta(
+            description="Kernel ELF file that the system was built with, relative to the manifest. It is not run: "
+            "its extent and build decide the memory layout. A packed boot image has its own."
+        ),
     ] = UNSET
     arguments: Annotated[
         str,

@@ -74,7 +74,7 @@ BASE = Elf()
 WRONG = {
     "empty": (b"", "is empty"),
     "not ELF": (b"hello, world, hello", "ELF header: is not an ELF file: starts with 68 65 6c 6c"),
-    "CPIO": (b"070701" + bytes(200), "is not an ELF file but a CPIO archive"),
+    "old CPIO": (b"070707" + bytes(200), "is not an ELF file but an old CPIO archive: write it in the newc format"),
     "gzip": (b"\x1f\x8b\x08" + bytes(60), "is not an ELF file but gzip-compressed: unpack it first"),
     "two bytes": (b"\x7fE", "ELF header: truncated: 16 bytes needed, 2 left"),
     "cut ident": (BASE.build()[:10], "ELF header: truncated: 16 bytes needed, 10 left"),

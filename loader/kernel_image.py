@@ -1,0 +1,149 @@
+"""What a kernel's own ELF file says about the system it was built for: its place, and parts of its configuration.
+
+A packed boot image carries its kernel. That kernel is never run here, but where it lies decides the first untypeds
+of the root task, and its build decides the size of the initial CNode. What cannot be told reliably is None.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from retrap.kernel.abi.release import BootInfoLayout
+from retrap.loader.errors import InputError
+from retrap.loader.image import Image
+from retrap.loader.platform import ADDRESS_SPACE, PAGE
+
+_WINDOW: Final = 20
+"""Instructions around a store that are taken to be the same stretch of code."""
+
+# Encodings of the ARM ARM (A8.8): STR (immediate, offset), STRB, STRD (immediate), MOV (immediate), VSTM of d0-d15.
+_STORES: Final = ((0x0FF0_0000, 0x0580_0000), (0x0FF0_0000, 0x05C0_0000))
+_STORE_DOUBLE: Final = (0x0FF0_00F0, 0x01C0_00F0)
+_MOVE: Final = (0xFFFF_0F00, 0xE3A0_0000)
+_STORE_ALL_D: Final = (0xFE10_0FFF, 0xEC00_0B20)
+
+
+@dataclass(frozen=True, slots=True)
+class KernelImage:
+    """A kernel's place (bytes, whole pages) and what could be told of its build."""
+
+    image: Image
+    base: int  # physical
+    virtual_base: int
+    size: int
+    boot_size: int | None  # the part that is given back after boot
+    printing: bool
+    debug: bool
+    fpu: bool
+    mcs: bool | None
+    root_cnode_bits: int | None
+    initial_slots: int | None  # seL4_NumInitialCaps
+
+
+def read_kernel(image: Image, bootinfo: BootInfoLayout) -> KernelImage:
+    """Reads a verified kernel ELF. Raises `InputError` if it cannot be a kernel.
+
+    `bootinfo` is the layout of the release that is expected: the code that fills it in tells the size of the
+    initial CNode.
+    """
+    base = min(segment.physical for segment in image.segments)
+    virtual = min(segment.virtual for segment in image.segments)
+    end = max(segment.physical + segment.memory_size for segment in image.segments)
+    if any((s.virtual - s.physical) % ADDRESS_SPACE != (virtual - base) % ADDRESS_SPACE for s in image.segments):
+        raise InputError(
+            image.path, "", "is not a kernel: its segments are not at one distance from physical memory"
+        )
+    code = b"".join(segment.data for segment in image.segments)
+    printing = b"Bootstrapping kernel" in code
+    boot = next((section for section in image.sections if section.name == ".boot"), None)
+    boot_code = code if boot is None else code[boot.address - virtual :][: boot.size]
+    root_cnode_bits, initial_slots = _bootinfo_constants(boot_code, bootinfo)
+    return KernelImage(
+        image=image,
+        base=base,
+        virtual_base=virtual,
+        size=-(-(end - base) // PAGE) * PAGE,
+        boot_size=None if boot is None else boot.address + boot.size - virtual,
+        printing=printing,
+        debug=b"failed assertion '" in code,
+        fpu=_matches(code, *_STORE_ALL_D),
+        # Only the texts of a printing kernel name what the other flavour lacks.
+        mcs=b"SchedContext" in code if printing else None,
+        root_cnode_bits=root_cnode_bits,
+        initial_slots=initial_slots,
+    )
+
+
+def _words(code: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"<{len(code) // 4}I", code[: len(code) // 4 * 4])
+
+
+def _matches(code: bytes, mask: int, value: int) -> bool:
+    return any(word & mask == value for word in _words(code))
+
+
+def _bootinfo_constants(code: bytes, layout: BootInfoLayout) -> tuple[int | None, int | None]:
+    """CONFIG_ROOT_CNODE_SIZE_BITS and seL4_NumInitialCaps, as the kernel's populate_bi_frame stores them.
+
+    That code is found by what it does: within a few instructions it stores to several fields of the boot
+    information through one register, among them constants into initThreadCNodeSizeBits. Only if all such places
+    agree is the answer believed.
+    """
+    offsets = {field.name: field.offset for field in layout.fields}
+    if "initThreadCNodeSizeBits" not in offsets:
+        return None, None
+    size_at = offsets["initThreadCNodeSizeBits"]
+    needed = {offsets[name] for name in ("numIOPTLevels", "ipcBuffer", "initThreadDomain")}
+    words = _words(code)
+    found: set[tuple[int, int | None]] = set()
+    for index, word in enumerate(words):
+        # Cheap first: hardly any word has the offset in its low bits.
+        store = _store(word) if word & 0xFFF == size_at else None
+        if store is None:
+            continue
+        source, base, _, _ = store
+        around = range(max(0, index - _WINDOW), min(len(words), index + _WINDOW))
+        stores = [s for s in (_store(words[i]) for i in around) if s is not None and s[1] == base]
+        stored = {offset for s in stores for offset in (s[2], s[2] + 4 if s[3] else s[2])}
+        bits = _moved(words, index, source)
+        if needed <= stored and bits is not None and 8 <= bits <= 27:
+            found.add((bits, _slots(words, index, layout)))
+    if len({bits for bits, _ in found}) != 1:
+        return None, None
+    slots = {slots for _, slots in found}
+    return next(iter(found))[0], next(iter(slots)) if len(slots) == 1 else None
+
+
+def _store(word: int) -> tuple[int, int, int, bool] | None:
+    """(source, base, offset, of two words) of a store to `[base, #offset]`."""
+    for mask, value in _STORES:
+        if word & mask == value:
+            return word >> 12 & 15, word >> 16 & 15, word & 0xFFF, False
+    mask, value = _STORE_DOUBLE
+    if word & mask == value:
+        return word >> 12 & 15, word >> 16 & 15, (word >> 4 & 0xF0) | word & 15, True
+    return None
+
+
+def _moved(words: tuple[int, ...], before: int, register: int) -> int | None:
+    """The constant that a MOV shortly before put into a register."""
+    mask, value = _MOVE
+    for index in range(before - 1, max(-1, before - _WINDOW), -1):
+        word = words[index]
+        if word & mask == value and word >> 12 & 15 == register:
+            return word & 0xFF
+    return None
+
+
+def _slots(words: tuple[int, ...], index: int, layout: BootInfoLayout) -> int | None:
+    """The other small constant stored there: the first free slot, kept in a variable of the kernel's."""
+    known = {field.offset for field in layout.fields}
+    for at in range(index + 1, min(len(words), index + _WINDOW)):
+        store = _store(words[at])
+        if store is not None and store[2] not in known:
+            constant = _moved(words, at, store[0])
+            if constant is not None and 11 <= constant <= 16:
+                return constant
+    return None
