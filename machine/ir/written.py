@@ -129,10 +129,10 @@ class _Writer:
                 fields.update(helper=helper, arguments=", ".join(self._name(n) for n in numbers))
             if i.d < 0 or i.op in _IMPURE or self.uses[i.d] > 1:
                 lines.append(indent + line.format(**fields))
-                self.text[i.d] = f"v{i.d}"
+                if i.d >= 0:
+                    self.text[i.d] = f"v{i.d}"
             else:
                 self.text[i.d] = "(" + line.removeprefix("{d} = ").format(**fields) + ")"
-        self.text[-1] = "1"
         return lines
 
 
