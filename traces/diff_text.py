@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from retrap.kernel.abi.release import Release
 from retrap.traces.calls import Names
-from retrap.traces.diff import Difference, DiffReport, FieldDifference
+from retrap.traces.comparison import Difference, FieldDifference
+from retrap.traces.diff import DiffReport
 from retrap.traces.reader import Reader
 from retrap.traces.record import Record
 from retrap.traces.show import Formatter

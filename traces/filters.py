@@ -106,7 +106,8 @@ class Filter:
         self._failed: Final = failed
 
     def wants(self, record: Record, decoder: Decoder, names: Names) -> bool:
-        """Whether all expressions hold for the record."""
+        """Whether all expressions hold for the record. Also notes the threads that it names."""
+        names.update(record)
         if self._failed and record.outcome not in FAILED:
             return False
         if not self._clauses:

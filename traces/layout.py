@@ -1,6 +1,6 @@
 """The bytes of a trace record, declared once.
 
-`codec` packs and unpacks with structs made from these declarations; `schema` makes a construct declaration from
+`encode` and `decode` work with structs made from these declarations; `schema` makes a construct declaration from
 them; a test proves that both read and write the same bytes. Everything is little-endian.
 
 What repeats from trap to trap (who trapped, into what, on which capability, with what outcome, which registers
@@ -81,6 +81,11 @@ CAPABILITY: Final[tuple[Field, ...]] = (
     Number("badge", "I"),
 )
 
+REGISTER: Final[tuple[Field, ...]] = (
+    Number("thread", "i"),
+    Number("slot", "b"),  # -1 is the packed CPSR
+)
+
 SHAPE: Final[tuple[Field, ...]] = (
     Number("thread", "i"),
     Number("next_thread", "i"),
@@ -93,7 +98,7 @@ SHAPE: Final[tuple[Field, ...]] = (
     Text("reason"),
     Many("target", CAPABILITY),
     Many("extra_caps", CAPABILITY),
-    Many("registers", (Number("thread", "i"), Number("slot", "b"))),
+    Many("registers", REGISTER),
 )
 """A shape. `target` has no or one element; `registers` says which slots the record's values belong to."""
 

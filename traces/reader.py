@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, final
 
-from retrap.traces.codec import decode_frame
 from retrap.traces.compression import decompress
+from retrap.traces.decode import decode_frame
 from retrap.traces.errors import Malformed, TraceError
 from retrap.traces.layout import CONTEXT_BYTES
 from retrap.traces.record import Record, ThreadEntry

@@ -1,7 +1,7 @@
 """The trace format as a construct declaration: the container, and the records made from `layout`.
 
 This is the only module that knows construct. Headers and end marks are parsed and built with it; records only in
-tests, which prove that `codec` does the same faster. docs/trace-format.md says it in prose.
+tests, which prove that `encode` and `decode` do the same faster. docs/trace-format.md says it in prose.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ def checksum(payload: bytes) -> bytes:
 
 
 def build_block_head(head: BlockHead) -> bytes:
-    """A block's head with its guard."""
+    """A block's head with its guard. Raises ValueError for a number that does not fit its place."""
     fields = {name: getattr(head, name) for name in BlockHead.__dataclass_fields__}
-    body = bytes(_BLOCK.build({**fields, "guard": 0}))[:-4]
+    body = _build(_BLOCK, {**fields, "guard": 0})[:-4]
     return body + struct.pack("<I", zlib.crc32(body))
 
 

@@ -10,8 +10,8 @@ from typing import BinaryIO, Final, Protocol, final
 from retrap.kernel.abi.release import Release
 from retrap.kernel.effects import Effects
 from retrap.machine.context import Context
-from retrap.traces.codec import Encoder
 from retrap.traces.compression import compress
+from retrap.traces.encode import Encoder
 from retrap.traces.errors import TraceError
 from retrap.traces.layout import CONTEXT_WORDS
 from retrap.traces.record import Record, ThreadEntry, effects_of, record_of

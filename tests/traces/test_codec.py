@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from retrap.machine.context import Slot
 from retrap.traces import layout
-from retrap.traces.codec import Encoder, decode_frame
+from retrap.traces.decode import decode_frame
+from retrap.traces.encode import Encoder
 from retrap.traces.errors import Malformed
 from retrap.traces.record import Record, ThreadEntry, effects_of
 from retrap.traces.schema import DeclaredFrame
@@ -64,7 +65,7 @@ def capability(declared: dict[str, Any]) -> tuple[str, int, int] | None:
 
 
 @given(tables, samples.record_lists())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_codec_and_declaration_agree(table: list[ThreadEntry], records: list[Record]) -> None:
     data = encode(table, records)
     threads, declared = DeclaredFrame.parse(data)

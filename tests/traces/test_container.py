@@ -79,7 +79,7 @@ def test_a_run_reads_back_as_it_was_recorded() -> None:
 
 
 @given(samples.record_lists())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_any_records_read_back(records: list[Record]) -> None:
     reader = samples.read(samples.write_records(records))
     assert list(reader) == records
@@ -235,7 +235,7 @@ def test_every_flipped_bit_is_noticed() -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_mutated_bytes_never_escape_as_another_exception(data: st.DataObject) -> None:
     original = samples.record_entries(samples.sample_entries())
     start = data.draw(st.integers(0, len(original)))
@@ -247,7 +247,7 @@ def test_mutated_bytes_never_escape_as_another_exception(data: st.DataObject) ->
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_hostile_frames_with_right_checksums_are_refused_or_read(data: st.DataObject) -> None:
     original = samples.record_entries(samples.sample_entries())
     frame = bytearray(next(samples.read(original).raw_frames())[2])

@@ -227,7 +227,7 @@ def test_common_frames_are_passed_over_whole() -> None:
 
 
 @given(st.lists(st.integers(0, 6), max_size=60), st.lists(st.integers(0, 6), max_size=60))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_alignment_covers_everything_once(left: list[int], right: list[int]) -> None:
     keys = ThreadKeys({}, {})
     numbers: dict[tuple[object, ...], int] = {}
@@ -244,7 +244,7 @@ def test_alignment_covers_everything_once(left: list[int], right: list[int]) -> 
 
 
 @given(samples.record_lists(8), samples.record_lists(8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_any_two_traces_can_be_compared(left: list[Record], right: list[Record]) -> None:
     a, b = samples.read(samples.write_records(left)), samples.read(samples.write_records(right))
     report = compare(a, b, limit=None)

@@ -211,7 +211,7 @@ def test_device_interrupts_are_inputs() -> None:
 
 
 @given(st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_records_can_break_a_replay(data: st.DataObject) -> None:
     """Records of a real run, with anything changed in some of them: only reports come out."""
     kinds = st.sampled_from(["context", "word", "reads", "kind", "interrupts", "abort"])

@@ -184,7 +184,7 @@ def test_every_invocation_of_every_release_can_be_shown() -> None:
 
 
 @given(samples.records())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_record_can_be_shown(record: Record) -> None:
     formatter = Formatter(samples.RELEASE)
     assert all("\n" not in text for text in formatter.lines(record))

@@ -1,0 +1,208 @@
+"""Records to bytes: the path that every trap of a recorded run takes."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from operator import xor
+from typing import Final, final
+
+from retrap.kernel.effects import Effects
+from retrap.machine.traps import SVC
+from retrap.traces.codec import (
+    ABORT,
+    CAPABILITY,
+    CONTEXT,
+    HEAD,
+    HEAD_AND_VALUES,
+    PLACE,
+    READY,
+    REGISTER,
+    SHAPE_NUMBERS,
+    THREAD,
+    U16,
+    U32,
+    VALUES,
+    Picker,
+    Shape,
+    picker_of,
+)  # fmt: skip
+from retrap.traces.layout import CONTEXT_BYTES, Section
+from retrap.traces.record import NO_CONTEXT, BufferWords, Capability, ThreadEntry
+
+_TEXT_LIMIT: Final = 0xFFFF
+
+
+@final
+class Encoder:
+    """Appends records to `buffer`, one frame at a time; the caller takes the bytes and starts the next frame."""
+
+    __slots__ = ("_contexts", "_shapes", "_time", "buffer")
+
+    def __init__(self) -> None:
+        self.buffer = bytearray()
+        self._shapes: dict[Shape, tuple[int, Picker | None]] = {}
+        self._contexts: dict[int, int] = {}  # thread → registers at its last trap, as one number
+        self._time = 0
+
+    def start(self, time: int, threads: list[ThreadEntry]) -> None:
+        """Begin a frame: `time` is that of the record before it, `threads` all threads known so far."""
+        self.buffer = bytearray(U32.pack(len(threads)))
+        self._shapes = {}
+        self._contexts = {}
+        self._time = time
+        _put_threads(self.buffer, threads)
+
+    def add(
+        self,
+        effects: Effects,
+        context: bytes,
+        threads: list[ThreadEntry],
+        interrupts: list[int],
+        digest: bytes,
+    ) -> None:
+        """Append the record of a kernel entry; `context` is the `CONTEXT_BYTES` taken at its trap."""
+        trap = effects.trap
+        thread = effects.thread
+        kind = 0
+        sections = 0
+        if trap is not SVC:
+            assert trap is not None
+            kind = int(trap.kind)
+            if trap.address or trap.status:
+                sections = Section.ABORT
+            if thread < 0:
+                context = NO_CONTEXT
+        if effects.reads:
+            sections |= Section.READS
+        if effects.buffer_writes:
+            sections |= Section.BUFFER_WRITES
+        if effects.error_words:
+            sections |= Section.ERROR_WORDS
+        if effects.fault_words:
+            sections |= Section.FAULT_WORDS
+        if effects.console:
+            sections |= Section.CONSOLE
+        if threads:
+            sections |= Section.THREADS
+        if interrupts:
+            sections |= Section.INTERRUPTS
+        if digest:
+            sections |= Section.DIGEST
+        owners: tuple[int, ...] = ()
+        slots: tuple[int, ...] = ()
+        values: tuple[int, ...] = ()
+        if effects.registers:
+            owners, slots, values = zip(*effects.registers, strict=True)
+        extra_caps = effects.extra_caps
+        shape: Shape = (
+            thread, effects.next_thread, kind, effects.outcome, effects.error, effects.badge, sections,
+            effects.fault, effects.reason, effects.target, tuple(extra_caps) if extra_caps else (), owners, slots,
+        )  # fmt: skip
+        contexts = self._contexts
+        registers = int.from_bytes(context, "little")
+        change = (registers ^ contexts.get(thread, 0)).to_bytes(CONTEXT_BYTES, "little")
+        contexts[thread] = registers
+        elapsed = effects.time - self._time
+        self._time = effects.time
+        known = self._shapes.get(shape)
+        if known is None:
+            self._add_new(shape, elapsed, change, context, values)
+        else:
+            index, picker = known
+            if picker is None:
+                self.buffer += HEAD.pack(index, elapsed, change)
+            else:
+                differences = map(xor, values, picker(array("I", context)))
+                if len(values) < READY:
+                    self.buffer += HEAD_AND_VALUES[len(values)](index, elapsed, change, *differences)
+                else:
+                    self.buffer += HEAD.pack(index, elapsed, change) + _pack_words([*differences])
+        if sections:
+            self._add_sections(effects, sections, threads, interrupts, digest)
+
+    def _add_new(
+        self, shape: Shape, elapsed: int, change: bytes, context: bytes, values: tuple[int, ...]
+    ) -> None:
+        buffer = self.buffer
+        index = len(self._shapes)
+        picker = picker_of(shape[12])
+        self._shapes[shape] = (index, picker)
+        buffer += HEAD.pack(index, elapsed, change)
+        buffer += SHAPE_NUMBERS.pack(*shape[:7])
+        fault, reason, target, extra_caps, owners, slots = shape[7:]
+        _put_text(buffer, fault)
+        _put_text(buffer, reason)
+        _put_capabilities(buffer, () if target is None else (target,))
+        _put_capabilities(buffer, extra_caps)
+        buffer += U16.pack(len(owners))
+        for owner, slot in zip(owners, slots, strict=True):
+            buffer += REGISTER.pack(owner, slot)
+        if picker is not None:
+            buffer += _pack_words([*map(xor, values, picker(CONTEXT.unpack(context)))])
+
+    def _add_sections(
+        self, effects: Effects, sections: int, threads: list[ThreadEntry], interrupts: list[int], digest: bytes
+    ) -> None:
+        buffer = self.buffer
+        if sections & Section.ABORT:
+            trap = effects.trap
+            assert trap is not None
+            buffer += ABORT.pack(trap.address, trap.status)
+        if sections & Section.READS:
+            _put_buffer_words(buffer, effects.reads)
+        if sections & Section.BUFFER_WRITES:
+            _put_buffer_words(buffer, effects.buffer_writes)
+        if sections & Section.ERROR_WORDS:
+            _put_words(buffer, effects.error_words)
+        if sections & Section.FAULT_WORDS:
+            _put_words(buffer, effects.fault_words)
+        if sections & Section.CONSOLE:
+            buffer += U32.pack(len(effects.console))
+            buffer += effects.console
+        if sections & Section.THREADS:
+            buffer += U16.pack(len(threads))
+            _put_threads(buffer, threads)
+        if sections & Section.INTERRUPTS:
+            _put_words(buffer, interrupts)
+        if sections & Section.DIGEST:
+            buffer += digest
+
+
+def _put_text(buffer: bytearray, text: str) -> None:
+    data = text.encode("utf-8", "backslashreplace")
+    if len(data) > _TEXT_LIMIT:
+        data = data[:_TEXT_LIMIT].decode("utf-8", "ignore").encode()
+    buffer += U16.pack(len(data))
+    buffer += data
+
+
+def _pack_words(words: list[int]) -> bytes:
+    count = len(words)
+    return VALUES[count].pack(*words) if count < READY else struct.pack(f"<{count}I", *words)
+
+
+def _put_words(buffer: bytearray, words: list[int]) -> None:
+    buffer += U16.pack(len(words))
+    buffer += _pack_words(words)
+
+
+def _put_buffer_words(buffer: bytearray, entries: list[BufferWords]) -> None:
+    buffer += U16.pack(len(entries))
+    for thread, index, words in entries:
+        buffer += PLACE.pack(thread, index)
+        _put_words(buffer, words)
+
+
+def _put_capabilities(buffer: bytearray, capabilities: tuple[Capability | None, ...]) -> None:
+    buffer += U16.pack(len(capabilities))
+    for capability in capabilities:
+        kind, address, badge = capability or ("", 0, 0)
+        _put_text(buffer, kind)
+        buffer += CAPABILITY.pack(address, badge)
+
+
+def _put_threads(buffer: bytearray, threads: list[ThreadEntry]) -> None:
+    for number, address, name in threads:
+        buffer += THREAD.pack(number, address)
+        _put_text(buffer, name)
