@@ -19,11 +19,12 @@ from fp_oracle import (
     random_case,
     random_cases,
 )
+from retrap.machine import evaluate
 from retrap.machine.arm.decode import decode, find
 from retrap.machine.arm.registry import Encoding
 from retrap.machine.context import Slot
 
-CASES = 6
+CASES = 4
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,17 @@ def compare(encoding: Encoding, count: int, here: Here, oracle: Unicorn) -> None
     cases = random_cases(encoding, random.Random(f"{encoding.title} {encoding.form}"), count)
     assert len(cases) == count
     assert differences(encoding, cases, here, oracle) == []
+
+
+def test_blocks_that_run_often_mean_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The evaluator writes such blocks out as functions: here after their first run. VFP too."""
+    monkeypatch.setattr(evaluate, "WRITE_OUT_AFTER", 1)
+    here = Here()
+    for encoding in encodings_of("neon_", "vfp_"):
+        if encoding.thumb:
+            continue  # the same blocks
+        (made,) = random_cases(encoding, random.Random(encoding.title), 1)
+        assert here.run(made).difference(here.run(made)) == "", made.describe()
 
 
 @pytest.mark.skipif(not fp_qemu.available(), reason="needs qemu-arm and an ARM compiler")
