@@ -66,7 +66,12 @@ LAWS: Final[tuple[Law, ...]] = (
 
 
 def check(state: KernelState, level: str) -> list[str]:
-    """The laws of `level` ("cheap" or "full") that do not hold, as sentences "law: what is wrong"."""
+    """The laws of `level` ("cheap" or "full") that do not hold, as sentences "law: what is wrong".
+
+    A kernel that died in the middle of something owes nobody anything.
+    """
+    if state.crashed:
+        return []
     survey = Survey(state)
     laws = CHEAP
     if level == "full":

@@ -343,6 +343,7 @@ def test_before_16_a_stale_flush_killed_the_kernel() -> None:
     assert driver.call(frame, "ARMPageCleanInvalidate_Data", 3, 4) == 0  # one byte: the kernel does nothing
     driver.call(frame, "ARMPageCleanInvalidate_Data", 0, 0x1000)
     assert "data abort in the kernel" in driver.kernel.crashed
+    driver.check()
 
 
 def test_get_address_answers_a_call(driver: Driver) -> None:
