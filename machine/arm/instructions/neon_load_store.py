@@ -60,6 +60,8 @@ def _store_doublewords(b: Builder, base: Value, values: list[Value], size: int, 
 def _transposed(values: list[Value], size: int, structure: int, load: bool) -> list[Value]:
     """Doublewords of structures of `structure` elements to one doubleword per element of them, or (not `load`)
     back."""
+    if structure == 1:
+        return values
     lanes = split(values, size, False)
     count = len(lanes) // structure
     if load:
