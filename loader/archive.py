@@ -28,15 +28,34 @@ class Entry:
 
 
 def find(data: bytes, first_name: str) -> int | None:
-    """Where the first archive starts whose first entry has that name; None if there is none."""
-    at = data.find(layouts.CPIO_MAGIC)
+    """Where the first archive starts whose first entry has that name; None if there is none.
+
+    An archive with another first entry is passed over whole: a root task may carry one of its own.
+    """
     wanted = first_name.encode() + b"\0"
+    at = data.find(layouts.CPIO_MAGIC)
     while at >= 0:
         name_at = at + layouts.CPIO_HEADER_SIZE
         if data[name_at : name_at + len(wanted)] == wanted:
             return at
-        at = data.find(layouts.CPIO_MAGIC, at + 1)
+        at = data.find(layouts.CPIO_MAGIC, _past(data, at))
     return None
+
+
+def _past(data: bytes, start: int) -> int:
+    """The end of the entries that follow one another from `start`, as far as they are sound."""
+    at = start
+    while data.startswith(layouts.CPIO_MAGIC, at):
+        try:
+            header = layouts.cpio_header(data, at)
+        except layouts.LayoutError:
+            break
+        content = start + _aligned(at + layouts.CPIO_HEADER_SIZE + header.name_size - start)
+        following = start + _aligned(content + header.file_size - start)
+        if following > len(data):
+            break
+        at = following
+    return max(at, start + 1)
 
 
 def read(file: str, data: bytes, start: int) -> tuple[Entry, ...]:

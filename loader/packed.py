@@ -29,6 +29,13 @@ class Packed:
     device_tree: Entry | None
     others: tuple[Entry, ...]  # further root tasks and digests, which are not used
 
+    def parts(self) -> tuple[tuple[str, Entry], ...]:
+        """What each file of the archive is for, in the order of the archive."""
+        named = (("kernel", self.kernel), ("device tree", self.device_tree), ("root task", self.root))
+        found = [(role, entry) for role, entry in named if entry is not None]
+        found += [("not used", entry) for entry in self.others]
+        return tuple(sorted(found, key=lambda part: part[1].offset))
+
 
 def unpack(file: str, data: bytes) -> Packed | None:
     """The parts of a packed boot image; None if `data` is none. Raises `InputError` for a damaged one."""

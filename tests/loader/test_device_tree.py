@@ -8,7 +8,7 @@ import fdt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from retrap.loader.device_tree import minimal, verify, with_arguments
+from retrap.loader.device_tree import memory, minimal, nodes, verify, with_arguments
 from retrap.loader.errors import InputError
 from retrap.loader.platform import Span
 
@@ -62,8 +62,61 @@ def test_arguments_are_set_in_an_existing_tree() -> None:
     assert tree.get_property("reg", "/memory@40000000").data == [0x4000_0000, 0x1000_0000]
 
 
+def made(**properties: object) -> bytes:
+    """A tree from `path__property=value` pairs; in paths `_at_` stands for "@"."""
+    tree = fdt.FDT()
+    tree.set_property("#address-cells", 2)
+    tree.set_property("#size-cells", 2)
+    for name, value in properties.items():
+        path, key = name.rsplit("__", 1)
+        tree.set_property(key, value, path="/" + path.replace("_at_", "@").replace("__", "/"))
+    return bytes(tree.to_dtb(version=17))
+
+
+def test_memory_is_what_the_nodes_say_without_the_reserved_parts() -> None:
+    tree = made(
+        memory_at_40000000__device_type="memory",
+        memory_at_40000000__reg=[0, 0x4000_0000, 0, 0x1000_0000],
+        memory_at_50000000__device_type="memory",
+        memory_at_50000000__reg=[0, 0x5000_0000, 0, 0x800_0000, 0, 0xFFFF_0000, 1, 0],  # goes past 32 bits
+        memory_at_100000000__device_type="memory",
+        memory_at_100000000__reg=[1, 0, 0, 0x1000],
+        other__reg=[0, 0, 0, 0x1000],
+    )
+    assert memory("t", tree) == (Span(0x4000_0000, 0x1800_0000), Span(0xFFFF_0000, 0x1_0000))
+    reserved = fdt.parse_dtb(tree)
+    cells = (("#address-cells", 2), ("#size-cells", 2))
+    for key, value in cells:
+        reserved.set_property(key, value, path="/reserved-memory")
+    for name, reg in (("a", [0, 0x4800_0000, 0, 0x1800]), ("b", [0, 0x4000_0000, 0, 0x1000])):
+        reserved.set_property("reg", reg, path=f"/reserved-memory/{name}")
+        reserved.add_item(fdt.Property("no-map"), f"/reserved-memory/{name}")
+    reserved.set_property("reg", [0, 0x5000_0000, 0, 0x1000], path="/reserved-memory/mapped")
+    assert memory("t", bytes(reserved.to_dtb(version=17))) == (
+        Span(0x4000_1000, 0x7FF_F000),
+        Span(0x4800_2000, 0xFFF_E000),
+        Span(0xFFFF_0000, 0x1_0000),
+    )
+
+
+def test_a_tree_without_memory() -> None:
+    with pytest.raises(InputError, match=r"t: device tree: describes no memory"):
+        memory("t", made(memory_at_0__reg=[0, 0, 0, 0x1000]))
+    with pytest.raises(InputError, match=r"describes no memory"):
+        memory("t", made(memory_at_0__device_type="memory", memory_at_0__reg=[0, 0x1800, 0, 0x1000]))
+
+
+def test_nodes_have_paths_and_raw_properties() -> None:
+    found = {node.path: node for node in nodes("t", TREE)}
+    assert set(found) == {"/", "/memory@40000000", "/chosen"}
+    assert found["/"].strings("compatible") == ("retrap,board",)
+    assert found["/memory@40000000"].registers() == ((0x4000_0000, 0x1000_0000),)
+    assert found["/"].parent is None and found["/chosen"].parent is found["/"]
+
+
 DEEP = tokens(*[ROOT] * 70, *[2] * 70, 9)
 WRONG = {
+    "structure not aligned": (blob(b"\0" + SOUND, structure=57), "structure block: is not aligned to 4 bytes"),
     "short": (b"\xd0\x0d\xfe\xed", "device tree header: truncated: 40 bytes needed, 4 left"),
     "magic": (blob(SOUND, magic=1), "is not a device tree: starts with 00 00 00 01"),
     "old": (blob(SOUND, version=3), "has format version 3"),
@@ -115,6 +168,8 @@ def test_only_an_input_error_comes_out(data: bytes) -> None:
     try:
         verified = verify("t", data)
         changed = with_arguments("t", verified, "x=1")
+        assert nodes("t", verified)
+        memory("t", verified)
     except InputError as error:
         assert "\n" not in str(error)
         return
