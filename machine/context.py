@@ -38,6 +38,8 @@ class Slot:
     EXCLUSIVE_ADDRESS: Final = 29
     RESTART_PC: Final = 30  # kernel's: where the current system call or fault restarts (seL4 FaultIP)
     FPEXC_EN: Final = 31  # 1 when this thread may use VFP/Advanced SIMD
+    COUNTERS: Final = 96  # counters that user code may read: 1 virtual (CNTVCT), 2 physical (CNTPCT)
+    COUNTER_HZ: Final = 97  # CNTFRQ: the counters count retired instructions, so this is the clock rate
     D0: Final = 32  # D0 … D31, two words each, low word first
     MODE: Final = 96  # CPSR.M, A, I and F, which user code cannot change: the arena's `user_mode`
 

@@ -225,9 +225,14 @@ def random_case(r: random.Random, encoding: Encoding, word: int) -> Case:
             it = 0
     big_endian = int(is_memory(encoding) and it == 0 and r.random() < 0.1)
     case = Case(encoding, word, tuple(core), r.getrandbits(5), r.getrandbits(4), it, big_endian)
-    if encoding.instruction.name.startswith("STREX") and r.random() < 0.8:
-        return _after_load_exclusive(r, case, fields)
+    if encoding.instruction.name.startswith("STREX"):
+        if r.random() < 0.8:
+            return _after_load_exclusive(r, case, fields)
+        return replace(case, it=0, prefix=_CLREX[case.thumb])
     return case
+
+
+_CLREX = {False: bytes.fromhex("1ff07ff5"), True: bytes.fromhex("bff32f8f")}
 
 
 _LOAD_EXCLUSIVE = {"STREX": 0x01900F9F, "STREXB": 0x01D00F9F, "STREXH": 0x01F00F9F, "STREXD": 0x01B00F9F}

@@ -26,7 +26,7 @@ _IN = struct.Struct("<6I15I32s")
 _OUT = struct.Struct("<4I15I2I128s")
 _BIG_ENDIAN = {False: bytes.fromhex("000201f1"), True: bytes.fromhex("58b6")}  # SETEND BE
 _DIRECT_BRANCHES = ("B", "BL", "BLX (immediate)", "CBZ, CBNZ", "TBB, TBH")
-_ITS_OWN = ((0x3F000000, 0x42000000), (0x5A000000, 0x5B000000))  # where its stack and the driver lie
+_ITS_OWN = ((0x3F000000, 0x42000000), (0x5A000000, 0x5B000000), (0xFFFF0000, 1 << 32))  # its stack, the driver, the kernel's page
 _SIGILL, _SIGTRAP, _SIGBUS, _SIGSEGV = 4, 5, 7, 11
 
 

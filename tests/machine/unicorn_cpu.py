@@ -84,10 +84,12 @@ class Unicorn:
                 self.interrupt, f"interrupt {self.interrupt}"
             )
         # A condition-failed instruction of an IT block counts as none: it runs on into the SVCs that follow.
+        # So does what follows in its block when that fails.
         went_on = (
             self.fault is None
             and case.it & 15 != 0
-            and (after < pc <= after + 12 or (pc == after and trap not in ("", "SVC")))
+            and trap != "BREAKPOINT"
+            and (not holds(case.it >> 4, case.nzcvq) or (case.it & 7 != 0 and after < pc <= after + 12))
         )
         if went_on:
             trap, pc = "", after
@@ -115,3 +117,10 @@ class Unicorn:
         if out.memory != DATA_BYTES:
             uc.mem_write(DATA, DATA_BYTES)
         return out
+
+
+def holds(condition: int, nzcvq: int) -> bool:
+    """Whether a condition of A8.3 holds."""
+    n, z, c, v = (nzcvq >> bit & 1 for bit in (4, 3, 2, 1))
+    tests = (z, c, n, v, c & ~z, n == v, n == v and not z, True)
+    return bool(tests[condition >> 1]) != (condition & 1 == 1 and condition != 15)

@@ -159,17 +159,50 @@ def cps(b: Builder, i: Decoded) -> None:
     i.unpredictable_if(b.thumb and in_it(b))
 
 
-# -- coprocessor 15 ------------------------------------------------------------------------------------------
+# -- coprocessors 14 and 15: what User mode may reach; all else is UNDEFINED --------------------------------
 
 
-@instruction("MRC", "A8.8.107, B3.17", """
-    TPIDRURW T1/A1  cond 1110 000 1 1101 Rt 1111 010 1 0000  slot=25
-    TPIDRURO T1/A1  cond 1110 000 1 1101 Rt 1111 011 1 0000  slot=26
+@instruction("MRC", "A8.8.107, B3.17, B8.2, C11.11", """
+    TPIDRURW T1/A1    cond 1110 000 1 1101 Rt 1111 010 1 0000  slot=25
+    TPIDRURO T1/A1    cond 1110 000 1 1101 Rt 1111 011 1 0000  slot=26
+    CNTFRQ T1/A1      cond 1110 000 1 1110 Rt 1111 000 1 0000  slot=97 counters=3
+    PMUSERENR T1/A1   cond 1110 000 1 1001 Rt 1111 000 1 1110  value=0
+    DBGDIDR T1/A1     cond 1110 000 1 0000 Rt 1110 000 1 0000  value=0x3515F021
+    DBGDSCRint T1/A1  cond 1110 000 1 0000 Rt 1110 000 1 0001  value=0 flags=1
+    DBGDRAR T1/A1     cond 1110 000 1 0001 Rt 1110 000 1 0000  value=0
+    DBGDSAR T1/A1     cond 1110 000 1 0010 Rt 1110 000 1 0000  value=0
 """)  # fmt: skip
 def mrc(b: Builder, i: Decoded) -> None:
-    """The CP15 registers that User mode may read; all others are UNDEFINED."""
+    """User code reads its thread registers, the counters' frequency if the kernel lets it read a counter, that it
+    may not use the performance monitors, and the identification of a debug unit that is idle."""
+    if "flags" in i and i["Rt"] == PC:
+        # DBGDSCRint read into APSR_nzcv: none of its status bits is set.
+        for slot in (Slot.N, Slot.Z, Slot.C, Slot.V):
+            b.set(slot, 0)
+        return
     no_bad_registers(b, i, "Rt")
-    b.set_reg(i["Rt"], b.get(i["slot"]))
+    if "counters" in i:
+        _need_counter(b, i["counters"])
+    b.set_reg(i["Rt"], b.get(i["slot"]) if "slot" in i else i["value"])
+
+
+@instruction("MRRC", "A8.8.108, B8.2", """
+    CNTPCT T1/A1  cond 1100 0101 Rt2 Rt 1111 0000 1110  counter=2
+    CNTVCT T1/A1  cond 1100 0101 Rt2 Rt 1111 0001 1110  counter=1
+""")  # fmt: skip
+def mrrc(b: Builder, i: Decoded) -> None:
+    """The counters of the generic timer count retired instructions; UNDEFINED unless the kernel exports them."""
+    no_bad_registers(b, i, "Rt", "Rt2")
+    i.unpredictable_if(i["Rt"] == i["Rt2"])
+    _need_counter(b, i["counter"])
+    low, high = b.counter()
+    b.set_reg(i["Rt"], low)
+    b.set_reg(i["Rt2"], high)
+
+
+def _need_counter(b: Builder, mask: int) -> None:
+    """UNDEFINED if user code may read none of the counters in `mask` (CNTKCTL.PL0VCTEN, PL0PCTEN)."""
+    b.trap(TrapKind.UNDEFINED, when=(b.get(Slot.COUNTERS) & mask).eq(0))
 
 
 @instruction("MCR", "A8.8.98, B3.17", """
