@@ -149,9 +149,11 @@ class Reader:
             yield block.head.first, block.head.first + block.head.count, self._raw(index)
 
     def verify(self) -> int:
-        """Read everything, compare all digests; returns the number of records. Raises `TraceError`."""
-        self.image()
-        self.inputs()
+        """Read everything there is, compare all digests; returns the number of records. Raises `TraceError`."""
+        if self._image is not None:
+            self.image()
+        if len(self._inputs) == len(self.header.inputs):
+            self.inputs()
         digest = hashlib.blake2b(digest_size=32)
         count = 0
         for index in range(len(self._frames)):

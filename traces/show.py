@@ -79,7 +79,8 @@ class Formatter:
 
     def _result(self, record: Record, call: Call) -> str:
         text = self._outcome(record, call)
-        if record.reason:
+        # The words of a fault message say what its sentence would.
+        if record.reason and record.outcome != Outcome.FAULT:
             text += f": {_one_line(record.reason)}"
         if record.console and call.canonical != "DebugPutChar":
             text += f" (console: {record.console.decode('utf-8', 'backslashreplace')!r})"

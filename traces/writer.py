@@ -153,6 +153,8 @@ class Container:
         head = BlockHead(tag, len(payload), len(data), count, first, time, checksum(payload))
         self._stream.write(build_block_head(head))
         self._stream.write(payload)
+        # Whole blocks reach the file even if this process is killed.
+        self._stream.flush()
 
 
 @final

@@ -221,7 +221,7 @@ def test_a_trace_cut_anywhere_is_readable_or_refused() -> None:
         reader = samples.read(data[:size])
         assert not reader.complete
         assert reader.count == (10 if size >= frame_end else 0)
-        assert len(list(reader)) == reader.count
+        assert len(list(reader)) == reader.verify() == reader.count
 
 
 def test_every_flipped_bit_is_noticed() -> None:
@@ -319,3 +319,45 @@ def test_swapped_images_are_noticed() -> None:
 def test_the_recorder_refuses_an_image_that_the_header_does_not_name() -> None:
     with pytest.raises(TraceError, match="the image is not the one that the header names"):
         Recorder(io.BytesIO(), samples.header(), b"?", [], samples.RELEASE, lambda: bytes(16))
+
+
+def test_whole_frames_are_in_the_file_before_it_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "run.rtr"
+    recorder = Recorder(path, samples.header(), samples.IMAGE, [], samples.RELEASE, lambda: bytes(16))
+    context, effects = samples.entry("Yield")
+    for _ in range(FRAME_RECORDS + 1):
+        recorder.before(context)
+        recorder.after(effects)
+    with Reader(tmp_path / "run.rtr.partial") as reader:
+        assert (reader.complete, len(reader)) == (False, FRAME_RECORDS)
+    recorder.abandon()
+
+
+def test_what_is_missing_from_a_torn_file_is_said() -> None:
+    data = samples.record_entries(samples.sample_entries(), inputs=(("a", b"abc"),))
+    offsets = [offset for offset, _ in blocks(data)]
+    with pytest.raises(TraceError, match="the trace ends before its image"):
+        samples.read(data[: offsets[1] + 5]).image()
+    with pytest.raises(TraceError, match="the trace ends before its last input"):
+        samples.read(data[: offsets[2] + 5]).inputs()
+
+
+@pytest.mark.parametrize("place", ["path", "frame", "close"])
+def test_a_full_disk_is_a_trace_error(place: str) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: object) -> int:
+            if self.full:
+                raise OSError(28, "No space left on device")
+            return super().write(data)  # type: ignore[arg-type]
+
+        full = place == "path"
+
+    stream = Full()
+    context, effects = samples.entry("Yield")
+    with pytest.raises(TraceError, match="trace in memory: No space left on device"):
+        recorder = Recorder(stream, samples.header(), samples.IMAGE, [], samples.RELEASE, lambda: bytes(16))
+        stream.full = True
+        for _ in range(FRAME_RECORDS if place == "frame" else 1):
+            recorder.before(context)
+            recorder.after(effects)
+        recorder.close(0, "halted", bytes(16))
