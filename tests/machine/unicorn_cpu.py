@@ -112,7 +112,7 @@ class Unicorn:
         )
         if went_on:
             out.it = -1
-        if self.interrupt is not None or failed:
+        if self.interrupt is not None and went_on:
             self._start()  # after an exception the next count is not kept
         if out.memory != DATA_BYTES:
             uc.mem_write(DATA, DATA_BYTES)
