@@ -12,7 +12,7 @@ from isa_oracle import ALIGNED, Case, Outcome
 
 @dataclass(frozen=True)
 class Known:
-    """A settled difference. `covers(case, mine, theirs, text of the difference)` says whether it explains what is seen."""
+    """A settled difference. `covers(case, mine, theirs, text of the difference)`: whether it explains it."""
 
     name: str
     oracles: tuple[str, ...]

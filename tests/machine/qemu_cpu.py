@@ -26,7 +26,8 @@ _IN = struct.Struct("<6I15I32s")
 _OUT = struct.Struct("<4I15I2I128s")
 _BIG_ENDIAN = {False: bytes.fromhex("000201f1"), True: bytes.fromhex("58b6")}  # SETEND BE
 _DIRECT_BRANCHES = ("B", "BL", "BLX (immediate)", "CBZ, CBNZ", "TBB, TBH")
-_ITS_OWN = ((0x3F000000, 0x42000000), (0x5A000000, 0x5B000000), (0xFFFF0000, 1 << 32))  # its stack, the driver, the kernel's page
+# Where the process has its stack, the driver, and the kernel's page.
+_ITS_OWN = ((0x3F000000, 0x42000000), (0x5A000000, 0x5B000000), (0xFFFF0000, 1 << 32))
 _SIGILL, _SIGTRAP, _SIGBUS, _SIGSEGV = 4, 5, 7, 11
 
 
@@ -49,8 +50,8 @@ class Qemu:
         )
 
     def takes(self, case: Case, mine: Outcome) -> bool:
-        """Whether the driver can run a case: not a system call, no loop onto itself, and nothing of the process's own."""
-        if case.encoding.instruction.name in ("SVC", "IT"):
+        """Whether the driver can run a case: no system call, no loop onto itself, nothing of the process's own."""
+        if case.encoding.instruction.name == "SVC":
             return False
         if any(low <= place < high for place in (mine.pc, mine.address) for low, high in _ITS_OWN):
             return False
@@ -96,7 +97,8 @@ class Qemu:
             trap = "BREAKPOINT"
         elif signal == _SIGILL:
             trap = "UNDEFINED" if pc == PC else ""
-            if case.it & 15 and after < pc <= after + 8:
+            begun = case.it & 15 or case.encoding.instruction.name == "IT"
+            if begun and after < pc <= after + 8:
                 pc, it = after, -1  # skipped some of the undefined instructions after it
         elif not (signal == _SIGSEGV and address == pc != PC):
             trap = "DATA_ABORT"
