@@ -16,17 +16,20 @@ from retrap.kernel.boot import BootPlan
 from retrap.loader.image import Image, load_image
 from retrap.loader.layout import plan as lay_out
 from retrap.loader.manifest import Manifest, load_manifest, manifest_from_data
+from retrap.loader.settle import settle
 from retrap.tools.errors import Status, UsageError
 from retrap.tools.session import End, Session, SessionResult, Watcher
+from retrap.traces.errors import TraceError
 from retrap.traces.reader import Reader
 from retrap.traces.record import Record
 from retrap.traces.schema import Header
 from retrap.traces.writer import DIGEST_INTERVAL, Recorder, Watch
 
-_UNRECORDED: Final = (("image", "path"), ("platform", "device_tree"), ("input", "serial"))
+_UNRECORDED: Final = (("image", "path"), ("image", "kernel"), ("platform", "device_tree"), ("input", "serial"))
 """Manifest keys that name files of this machine; a trace embeds the files instead."""
 
 DEVICE_TREE: Final = "device tree"
+KERNEL: Final = "kernel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +101,24 @@ def prepare(
             raise UsageError("nothing to boot: name an image, or a manifest that does (-m)")
         raise read.error("image.path", "missing, and no image is named on the command line")
     loaded = load_image(read.image_path)
-    return Prepared(loaded, read, lay_out(loaded, read, warn) if warn else lay_out(loaded, read))
+    settled = settle(read, loaded, warn) if warn else settle(read, loaded)
+    return Prepared(loaded, settled, lay_out(loaded, settled))
 
 
 def prepare_from_trace(trace: Reader, kernel: str | None = None) -> Prepared:
     """The run that a trace records, from what it embeds; `kernel`: on another release."""
-    stored = json.loads(trace.header.manifest)
-    data, platform = stored["manifest"], stored["platform"]
-    if kernel is not None:
-        data.setdefault("kernel", {})["release"] = kernel
+    try:
+        stored = json.loads(trace.header.manifest)
+        data, platform = dict(stored["manifest"]), dict(stored["platform"])
+        if kernel is not None:
+            data["kernel"] = {**data.get("kernel", {}), "release": kernel}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise TraceError(trace.file, "header", "its manifest is not one that retrap has written") from None
     inputs = dict(trace.inputs())
-    read = manifest_from_data(data, platform, inputs.get(DEVICE_TREE))
+    read = manifest_from_data(data, platform, inputs.get(DEVICE_TREE), inputs.get(KERNEL))
     image = Image(trace.header.image_name, trace.image())
-    return Prepared(image, read, lay_out(image, read))
+    settled = settle(read, image)
+    return Prepared(image, settled, lay_out(image, settled))
 
 
 def header(prepared: Prepared) -> tuple[Header, list[bytes]]:
@@ -119,6 +127,8 @@ def header(prepared: Prepared) -> tuple[Header, list[bytes]]:
     inputs: list[tuple[str, bytes]] = []
     if manifest.platform.device_tree is not None:
         inputs.append((DEVICE_TREE, manifest.platform.device_tree))
+    if manifest.kernel_file is not None:
+        inputs.append((KERNEL, manifest.kernel_file))
     data = copy.deepcopy(dict(manifest.data))
     for table, key in _UNRECORDED:
         if isinstance(data.get(table), dict):

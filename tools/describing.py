@@ -89,7 +89,13 @@ def _image(file: Path) -> tuple[dict[str, Any], list[Table]]:
         for s in segments
     ]  # fmt: skip
     headers = ("segment", "start", "end", "in file", "in memory", "rights")
-    return described, [("Segments", headers, rows, (0, 3, 4))]
+    tables: list[Table] = [("Segments", headers, rows, (0, 3, 4))]
+    if image.packed is not None:
+        parts = [(role, entry.name, len(entry.data)) for role, entry in image.packed.parts()]
+        described["kind"] = "packed boot image"
+        described["parts"] = [{"role": role, "name": name, "size": size} for role, name, size in parts]
+        tables.append(("Packed parts", ("role", "name", "size"), [(r, n, size_text(s)) for r, n, s in parts], (2,)))
+    return described, tables
 
 
 def _manifest(file: Path) -> tuple[dict[str, Any], list[Table]]:
