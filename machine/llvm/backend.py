@@ -1,7 +1,8 @@
 """Runs guest code natively where that pays, and lets the evaluator do the rest.
 
-Tiers are chosen by counts: a block head that has been reached `HOT` times is compiled. What is compiled when can
-be seen by nobody: native code and the evaluator give the same states at the same instruction counts.
+Tiers are chosen by counts: a basic block that has been evaluated `HOT` times is compiled quickly, with what is
+about as hot; a region in which `SAMPLES` slices of `SLICE` instructions ended is compiled again with care. What
+is compiled when can be seen by nobody: native code and the evaluator give the same states at the same counts.
 """
 
 from __future__ import annotations
@@ -10,66 +11,159 @@ from typing import Final, final
 
 from retrap.machine.context import Context, Slot
 from retrap.machine.evaluate import Evaluator
-from retrap.machine.llvm.layout import UNTOUCHED, Env, Exit
+from retrap.machine.llvm.layout import Env, Exit
 from retrap.machine.llvm.lower import Shape
-from retrap.machine.llvm.native import Native
+from retrap.machine.llvm.native import Native, NativeSpace
+from retrap.machine.llvm.region import straight
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import AddressSpace
 from retrap.machine.traps import INTERRUPT, SVC, Trap, TrapKind
 
 HOT: Final = 40
-"""Times that a block head is reached in the evaluator before its region is compiled."""
+"""Times that a basic block is evaluated before its region is compiled."""
 
-VERY_HOT: Final = 20_000_000
-"""Instructions that a region executes before it is compiled again, with care: that costs milliseconds."""
+BATCH: Final = 24
+"""Regions compiled at once at most: a module costs about a millisecond, whatever is in it."""
+
+SLICE: Final = 4_000_000
+"""Instructions between two looks at what runs. Also bounds how long a host signal waits."""
+
+SAMPLES: Final = 3
+"""Slices that end in a region before it is compiled again, with care: that costs milliseconds."""
+
+REFUSED: Final = 2000
+"""Runs until a basic block that cannot be compiled is tried again."""
+
+HEADS: Final = 1 << 16
+"""Basic blocks counted at most; then counting starts afresh."""
+
+
+@final
+class Head:
+    """A basic block as the evaluator sees it."""
+
+    __slots__ = ("count", "length")
+
+    def __init__(self, length: int) -> None:
+        self.length: Final = length  # instructions; a hint, as code may change
+        self.count = 0
 
 
 @final
 class LlvmBackend:
     """See `machine.cpu.Backend`."""
 
-    def __init__(self, memory: PhysicalMemory) -> None:
+    def __init__(self, memory: PhysicalMemory, hot: int = HOT, period: int = SLICE, samples: int = SAMPLES) -> None:
+        """`hot`, `period`, `samples`: see `HOT`, `SLICE` and `SAMPLES`."""
+        self.hot: Final = hot
+        self.period: Final = period
+        self.samples: Final = samples
         self.native: Final = Native(memory)
         self.evaluator: Final = Evaluator(memory)
+        self.heads: Final[dict[int, Head]] = {}
+        """PC | Thumb → a basic block that has been evaluated, in any address space."""
         self.retired = 0
+        self._slice = period
 
     def run(self, context: Context, space: AddressSpace, retired: int, budget: int) -> Trap:
         """Execute up to `budget` instructions; `retired` counts those completed."""
-        native, evaluator, words = self.native.space(space), self.evaluator, context.words
-        env, entries, heat = native.env, native.entries, native.heat
+        native = space.listener
+        if not isinstance(native, NativeSpace):
+            native = self.native.space(space)
+        enter, evaluator = self.native.enter, self.evaluator
         end = retired + budget
-        self.retired = now = retired
+        now = retired
         while now < end:
-            if not words[Slot.IT] and not words[Slot.BIG_ENDIAN]:
-                key = words[Slot.PC] | words[Slot.THUMB]
-                compiled = entries.get(key)
-                if compiled is None:
-                    count = heat.get(key, 0) + 1
-                    heat[key] = count
-                    if count == 1:
-                        compiled = self.native.find(native, key)
-                    elif count == HOT:
-                        compiled = self.native.compile(native, key)
-                if compiled is not None:
-                    if compiled.shape is Shape.QUICK and self.native.executed(compiled) > VERY_HOT:
-                        compiled = self.native.promote(native, compiled)
-                    native.remember(compiled)
-                    env[Env.BUDGET] = end - now
-                    env[Env.TOUCHED] = UNTOUCHED
-                    why = compiled.entry(context.address, native.env_address)
-                    self.retired = now = end - env[Env.BUDGET]
-                    if why == Exit.SVC:
-                        return SVC
-                    if why == Exit.LOOKUP:
+            length = 1
+            if enter is not None:
+                left = end - now
+                portion = left if left < self._slice else self._slice
+                result = enter(context.address, native.env_address, portion)
+                why, executed = result & 0xFF, result >> 8
+                now += executed
+                self._slice -= executed
+                if why == Exit.SVC:
+                    self.retired = now
+                    if self._slice <= 0:
+                        self._slice = self.period
+                    return SVC
+                if why == Exit.BUDGET:
+                    if portion < left:
+                        self._slice = self.period
+                        self._sample(native, context)
                         continue
-                    touched = env[Env.TOUCHED]
-                    if why == Exit.STEP and touched != UNTOUCHED:
-                        native.fill(touched >> 12)
-                        native.fill((touched >> 12) + 1 & 0xFFFFF)
-                    if now >= end:
-                        break
-            trap = evaluator.run(context, space, now, 1)
-            self.retired = now = evaluator.retired
-            if trap.kind is not TrapKind.INTERRUPT:
-                return trap
+                    length = end - now
+                elif why == Exit.TOUCH:
+                    touched = native.env[Env.TOUCHED >> 3] & 0xFFFFFFFF
+                    native.fill(touched >> 12)
+                    native.fill((touched >> 12) + 1 & 0xFFFFF)
+                elif why == Exit.LOOKUP:
+                    length = self._look(native, context)
+                if self._slice <= 0:
+                    self._slice = self.period
+                if now >= end:
+                    break
+            else:
+                length = self._look(native, context)
+                enter = self.native.enter
+            if length:
+                trap = evaluator.run(context, space, now, min(length, end - now))
+                now = evaluator.retired
+                if trap.kind is not TrapKind.INTERRUPT:
+                    self.retired = now
+                    return trap
+        self.retired = now
         return INTERRUPT
+
+    def _look(self, native: NativeSpace, context: Context) -> int:
+        """Nothing is in the jump cache for PC: 0 if there is now, else how many instructions to evaluate."""
+        words = context.words
+        if words[Slot.IT] or words[Slot.BIG_ENDIAN]:
+            return 1
+        key = words[Slot.PC] | words[Slot.THUMB]
+        compiled = native.entries.get(key)
+        if compiled is not None:
+            native.remember(compiled)
+            return 0
+        head = self.heads.get(key)
+        if head is None:
+            if len(self.heads) >= HEADS:
+                self.heads.clear()
+            head = self.heads[key] = Head(straight(native.space, key))
+        if self.native.library.get(key) and self.native.find(native, key):
+            return 0
+        head.count += 1
+        if head.count >= self.hot:
+            self._compile(native, key)
+            if key in native.entries:
+                return 0
+            # It starts with what the evaluator does; ask again when other code may be there.
+            head.count = -REFUSED
+        return head.length
+
+    def _compile(self, native: NativeSpace, key: int) -> None:
+        """Compile the region at `key`, and others that are about to be wanted."""
+        about, entries = self.hot // 2, native.entries
+        keys = [key]
+        for other, head in self.heads.items():
+            if head.count > about and other not in entries and other != key:
+                keys.append(other)
+                if len(keys) >= BATCH:
+                    break
+        for one in keys:
+            self.heads[one].count = 0
+        self.native.compile(native, keys, self.heads)
+
+    def _sample(self, native: NativeSpace, context: Context) -> None:
+        """A slice ended here, natively: what runs is hot."""
+        words = context.words
+        address = native.env[Env.REGION >> 3]
+        here = words[Slot.PC] | words[Slot.THUMB]
+        for compiled in native.entries.values():
+            if compiled.address == address and compiled.shape is Shape.QUICK:
+                compiled.samples += 1
+                if compiled.samples >= self.samples:
+                    self.heads.setdefault(here, Head(1))
+                    keys = [compiled.key] if here == compiled.key else [compiled.key, here]
+                    self.native.compile(native, keys, self.heads, Shape.TUNED)
+                return

@@ -1,64 +1,61 @@
-"""LLVM behind one door: IR text in, host function addresses out. The only importer of llvmlite."""
+"""LLVM behind one door: IR text in, object files out. The only importer of llvmlite."""
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable
 from typing import Any, Final, final
 
+import llvmlite
 import llvmlite.binding as llvm
-from retrap.machine.llvm.lower import DECLARATIONS, PROFILE, Shape
+from retrap.machine.llvm.lower import PROFILE, Shape
+from retrap.machine.llvm.rules import DECLARATIONS
 
-Entry = Callable[[int, int], int]
-"""A compiled region: (host address of the context, host address of the environment) → `Exit`."""
-
-_PROTOTYPE: Final = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+LIBRARY: Final[str] = llvmlite.__version__
 
 
 @final
 class Compiler:
-    """Compiles functions of the region signature. Code lives until `forget` or the compiler goes."""
+    """Compiles modules to relocatable objects for this host."""
 
     def __init__(self) -> None:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         self._triple: Final = llvm.get_process_triple()
-        target = llvm.Target.from_triple(self._triple)
-        self._target: Final = target
+        self._target: Final = llvm.Target.from_triple(self._triple)
         self._options: Final = {"cpu": llvm.get_host_cpu_name(), "features": llvm.get_host_cpu_features().flatten()}
-        self._engines: Final = {Shape.QUICK: self._engine(0), Shape.TUNED: self._engine(2)}
-        self._tuner: Final = self._machine(2)
-        self._modules: Final[dict[str, tuple[Shape, Any]]] = {}
+        self._machines: Final = {Shape.QUICK: self._machine(0), Shape.TUNED: self._machine(2)}
 
     def _machine(self, level: int) -> Any:
-        return self._target.create_target_machine(opt=level, jit=True, **self._options)
+        return self._target.create_target_machine(opt=level, reloc="pic", **self._options)
 
-    def _engine(self, level: int) -> Any:
-        # An engine owns its machine: it gets one that nothing else uses.
-        backing = llvm.parse_assembly(f'target triple = "{self._triple}"\n')
-        return llvm.create_mcjit_compiler(backing, self._machine(level))
-
-    def compile(self, name: str, text: str, shape: Shape) -> tuple[int, Entry]:
-        """Host address and callable of function `name`, defined by `text`."""
+    def compile(self, text: str, shape: Shape) -> bytes:
+        """The object file of some functions' definitions."""
         module = llvm.parse_assembly(f'target triple = "{self._triple}"\n{DECLARATIONS}\n{text}\n{PROFILE}\n')
+        machine = self._machines[shape]
         if shape is Shape.TUNED:
             tuning = llvm.create_pipeline_tuning_options(speed_level=1)
-            builder = llvm.create_pass_builder(self._tuner, tuning)
             passes = llvm.create_new_module_pass_manager()
             passes.add_sroa_pass()
             passes.add_instruction_combine_pass()
             passes.add_simplify_cfg_pass()
             passes.add_aggressive_dce_pass()
-            passes.run(module, builder)
-        engine = self._engines[shape]
-        engine.add_module(module)
-        engine.finalize_object()
-        address = engine.get_function_address(name)
-        self._modules[name] = (shape, module)
-        return address, _PROTOTYPE(address)
-
-    def forget(self, name: str) -> None:
-        """Drop the module of function `name`; nothing may call it any more."""
-        shape, module = self._modules.pop(name)
-        self._engines[shape].remove_module(module)
+            passes.run(module, llvm.create_pass_builder(machine, tuning))
+        found: bytes = machine.emit_object(module)
         module.close()
+        return found
+
+
+@final
+class Linker:
+    """Makes object files executable by way of LLVM, where `arena` cannot."""
+
+    def __init__(self) -> None:
+        target = llvm.Target.from_triple(llvm.get_process_triple())
+        backing = llvm.parse_assembly(f'target triple = "{llvm.get_process_triple()}"\n')
+        # An engine owns its machine: it gets one that nothing else uses.
+        self._engine: Final = llvm.create_mcjit_compiler(backing, target.create_target_machine(jit=True))
+
+    def load(self, data: bytes, names: list[str]) -> list[int]:
+        """Host addresses of functions of an object file. Its code lives as long as this."""
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(data))
+        self._engine.finalize_object()
+        return [self._engine.get_function_address(name) for name in names]

@@ -7,18 +7,32 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from typing import Final, final
+import weakref
+from collections.abc import Container
+from typing import TYPE_CHECKING, Final, final
 
-from retrap.machine.llvm.compiler import Compiler, Entry
+from retrap.machine.llvm.arena import Arena
 from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env
 from retrap.machine.llvm.lower import Lowering, Shape
 from retrap.machine.llvm.region import Code, Region, discover
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import READ, WRITE, AddressSpace
 
+if TYPE_CHECKING:
+    from retrap.machine.llvm.compiler import Compiler
+    from retrap.machine.llvm.trampoline import Enter
+
 TABLE_BYTES: Final = (1 << 20) * 8
-HEAT_WORDS: Final = 4096
+CACHE_MASK: Final = (1 << JUMP_CACHE_BITS) - 1
 CACHE_BYTES: Final = 16 << JUMP_CACHE_BITS
+EMPTY: Final = (1 << 64) - 1
+
+QUICK_LIMIT: Final = 160
+TUNED_LIMIT: Final = 400
+"""Guest instructions of a region."""
+
+CODE_LIMIT: Final = 64 << 20
+"""Bytes of compiled code after which all of it is dropped, and what is still hot compiled again."""
 
 
 def _host(mapping: mmap.mmap) -> int:
@@ -27,59 +41,88 @@ def _host(mapping: mmap.mmap) -> int:
 
 @final
 class Compiled:
-    """One compiled region of one address space."""
+    """A region's code. It can be used in every address space that has the same bytes at the same place."""
 
-    __slots__ = ("address", "entry", "key", "region", "serial", "shape")
+    __slots__ = ("address", "code", "instructions", "key", "pages", "samples", "shape", "spans")
 
     def __init__(
-        self, serial: int, shape: Shape, key: int, address: int, entry: Entry, region: Region
+        self,
+        shape: Shape,
+        key: int,
+        address: int,
+        spans: tuple[tuple[int, int], ...],
+        code: tuple[bytes, ...],
+        instructions: int,
     ) -> None:
-        self.serial: Final = serial
         self.shape: Final = shape
         self.key: Final = key  # PC | Thumb
-        self.address: Final = address
-        self.entry: Final = entry
-        self.region: Final = region
+        self.address: Final = address  # of the host function
+        self.spans: Final = spans
+        self.code: Final = code
+        self.instructions: Final = instructions
+        self.pages: Final = tuple(
+            sorted({page for low, high in spans for page in range(low >> 12, (high + 4095) >> 12)})
+        )
+        self.samples = 0  # slices that ended in it
+
+    def matches(self, code: Code) -> bool:
+        """Whether an address space has this code."""
+        pairs = zip(self.spans, self.code, strict=True)
+        return all(code.read(low, high) == expected for (low, high), expected in pairs)
 
 
 @final
+class CodePage:
+    """A virtual page from which code was compiled."""
+
+    __slots__ = ("keys", "physical")
+
+    def __init__(self, physical: int) -> None:
+        self.physical: Final = physical
+        self.keys: Final[set[int]] = set()
+
+
 class NativeSpace:
     """What native code needs of one address space. Tables fill on first use, like a TLB."""
 
     def __init__(self, space: AddressSpace, owner: Native) -> None:
         self.space: Final = space
         self.owner: Final = owner
-        sizes = (TABLE_BYTES, TABLE_BYTES, CACHE_BYTES)
+        sizes = (TABLE_BYTES, TABLE_BYTES, CACHE_BYTES, Env.SIZE)
         self._maps: Final = tuple(mmap.mmap(-1, size) for size in sizes)
         self.reads: Final = memoryview(self._maps[0]).cast("Q")
         self.writes: Final = memoryview(self._maps[1]).cast("Q")
         self.cache: Final = memoryview(self._maps[2]).cast("Q")
-        self.environment: Final = mmap.mmap(-1, 4096)
-        self.env: Final = memoryview(self.environment).cast("Q")
-        self.env_address: Final = _host(self.environment)
-        self.env[Env.READ_TABLE] = _host(self._maps[0])
-        self.env[Env.WRITE_TABLE] = _host(self._maps[1])
-        self.env[Env.JUMP_CACHE] = _host(self._maps[2])
+        self.env: Final = memoryview(self._maps[3]).cast("Q")
+        self.env_address: Final = _host(self._maps[3])
+        for index, offset in enumerate((Env.READ_TABLE, Env.WRITE_TABLE, Env.JUMP_CACHE)):
+            self.env[offset >> 3] = _host(self._maps[index])
         self.entries: Final[dict[int, Compiled]] = {}
-        self.heat: Final[dict[int, int]] = {}
-        self.code_pages: Final[dict[int, set[int]]] = {}
-        """Virtual page → keys of the regions with code in it."""
-        self._clear_cache()
+        self.code_pages: Final[dict[int, CodePage]] = {}
+        self.writable: Final[dict[int, int]] = {}
+        """Virtual page → physical page, of each entry in `writes`."""
+        self.cache[:] = _EMPTY_CACHE
 
     def changed(self, first_page: int, count: int) -> None:
         """See `SpaceListener`: forget pointers to the pages, and the code that was read from them."""
-        if count <= 256:
-            zero = bytes(8 * count)
-            self.reads[first_page : first_page + count] = memoryview(zero).cast("Q")
-            self.writes[first_page : first_page + count] = memoryview(zero).cast("Q")
-        else:
+        zero = memoryview(bytes(8 * count)).cast("Q")
+        self.reads[first_page : first_page + count] = zero
+        writable = self.writable
+        if writable:
+            self.writes[first_page : first_page + count] = zero
             for page in range(first_page, first_page + count):
-                self.reads[page] = 0
-                self.writes[page] = 0
+                physical = writable.pop(page, None)
+                if physical is not None:
+                    self.owner.writers[physical].discard((self.number, page))
         if self.code_pages:
             for page in range(first_page, first_page + count):
                 if page in self.code_pages:
-                    self.drop(page)
+                    self.drop(page, 0, 4096)
+
+    @property
+    def number(self) -> int:
+        """Names this space in the owner's tables, as long as it lives."""
+        return id(self)
 
     def fill(self, page: int) -> None:
         """Let native code touch a virtual page directly, as far as its mapping allows."""
@@ -88,8 +131,6 @@ class NativeSpace:
             return
         physical = entry >> 4
         memory = self.space.memory
-        if physical in memory.devices:
-            return
         region = memory.region(physical << 12)
         if region is None:
             return
@@ -98,52 +139,57 @@ class NativeSpace:
             self.reads[page] = pointer
         if entry & WRITE and physical not in memory.watched:
             self.writes[page] = pointer
-            self.owner.writers.setdefault(physical, []).append((self, page))
+            self.writable[page] = physical
+            self.owner.writers.setdefault(physical, set()).add((self.number, page))
 
-    def drop(self, page: int) -> None:
-        """Forget every region with code in a virtual page."""
-        for key in tuple(self.code_pages.get(page, ())):
-            self._forget(self.entries[key])
-        self._clear_cache()
-
-    def drop_bytes(self, page: int, start: int, end: int) -> None:
-        """Forget the regions with code in `[start, end)`, which lies in virtual page `page`."""
-        dropped = False
-        for key in tuple(self.code_pages.get(page, ())):
+    def drop(self, page: int, start: int, end: int) -> None:
+        """Forget the regions with code in bytes `[start, end)` of virtual page `page`."""
+        found = self.code_pages[page]
+        low, high = (page << 12) + start, (page << 12) + end
+        for key in tuple(found.keys):
             compiled = self.entries[key]
-            if any(low < end and start < high for low, high in compiled.region.spans):
-                self._forget(compiled)
-                dropped = True
-        if dropped:
-            self._clear_cache()
+            if any(a < high and low < b for a, b in compiled.spans):
+                self.remove(compiled)
 
-    def _forget(self, compiled: Compiled) -> None:
-        del self.entries[compiled.key]
-        self.heat.pop(compiled.key, None)
-        for page in compiled.region.pages:
-            keys = self.code_pages.get(page)
-            if keys is not None:
-                keys.discard(compiled.key)
-                if not keys:
-                    del self.code_pages[page]
+    def remove(self, compiled: Compiled) -> None:
+        """Make a region unreachable."""
+        key = compiled.key
+        del self.entries[key]
+        at = (key >> 1 & CACHE_MASK) * 2
+        if self.cache[at] == key:
+            self.cache[at] = EMPTY
+        for page in compiled.pages:
+            found = self.code_pages[page]
+            found.keys.discard(key)
+            if not found.keys:
+                del self.code_pages[page]
+                self.owner.unwatch(found.physical, self, page)
 
     def install(self, compiled: Compiled) -> None:
-        """Make a region reachable."""
+        """Make a region reachable; the one that it replaces, if any, no longer is."""
+        old = self.entries.get(compiled.key)
+        if old is not None:
+            self.remove(old)
+        for page in compiled.pages:
+            found = self.code_pages.get(page)
+            if found is None:
+                physical = self.space.pages[page] >> 4
+                found = self.code_pages[page] = CodePage(physical)
+                self.owner.watch(physical, self, page)
+            found.keys.add(compiled.key)
         self.entries[compiled.key] = compiled
-        for page in compiled.region.pages:
-            self.code_pages.setdefault(page, set()).add(compiled.key)
-        at = (compiled.key >> 1 & ((1 << JUMP_CACHE_BITS) - 1)) * 2
-        self.cache[at] = compiled.key
-        self.cache[at + 1] = compiled.address
+        self.remember(compiled)
 
     def remember(self, compiled: Compiled) -> None:
-        """Put a region back into the jump cache, from which another may have displaced it."""
-        at = (compiled.key >> 1 & ((1 << JUMP_CACHE_BITS) - 1)) * 2
+        """Put a region into the jump cache, from which another may have displaced it."""
+        at = (compiled.key >> 1 & CACHE_MASK) * 2
         self.cache[at] = compiled.key
         self.cache[at + 1] = compiled.address
 
-    def _clear_cache(self) -> None:
-        self.cache[:] = _EMPTY_CACHE
+    def clear(self) -> None:
+        """Forget all regions."""
+        for compiled in tuple(self.entries.values()):
+            self.remove(compiled)
 
 
 _EMPTY_CACHE: Final = memoryview(b"\xff" * CACHE_BYTES).cast("Q")
@@ -153,19 +199,24 @@ _EMPTY_CACHE: Final = memoryview(b"\xff" * CACHE_BYTES).cast("Q")
 class Native:
     """The native half of a CPU: compiled regions of all address spaces of one physical memory."""
 
-    def __init__(self, memory: PhysicalMemory) -> None:
+    def __init__(self, memory: PhysicalMemory, limit: int = CODE_LIMIT) -> None:
         self.memory: Final = memory
-        self.compiler: Final = Compiler()
-        self.writers: Final[dict[int, list[tuple[NativeSpace, int]]]] = {}
-        """Physical page → the write-table entries that point to it."""
-        self.sources: Final[dict[int, list[tuple[NativeSpace, int]]]] = {}
-        """Physical page → the virtual pages from which translated code was read."""
+        self.limit: Final = limit
+        self.writers: Final[dict[int, set[tuple[int, int]]]] = {}
+        """Physical page → (space, virtual page) of the write-table entries that point to it."""
+        self.sources: Final[dict[int, set[tuple[int, int]]]] = {}
+        """Physical page → (space, virtual page) from which compiled code was read. The watched pages."""
+        self.spaces: Final[weakref.WeakValueDictionary[int, NativeSpace]] = weakref.WeakValueDictionary()
         self.library: Final[dict[int, list[Compiled]]] = {}
         """PC | Thumb → everything compiled for that entry, whatever the address space."""
-        self._heat_maps: Final[list[mmap.mmap]] = []
-        self.heats: Final[list[memoryview]] = []
+        self.arena = Arena()
+        self.enter: Enter | None = None
         self.compiled = 0
+        """Regions compiled so far; with how many basic blocks and instructions."""
+        self.blocks = 0
         self.instructions = 0
+        self.flushes = 0
+        self._compiler: Compiler | None = None
         memory.watcher = self.wrote
 
     def space(self, space: AddressSpace) -> NativeSpace:
@@ -174,81 +225,117 @@ class Native:
         if isinstance(listener, NativeSpace):
             return listener
         made = NativeSpace(space, self)
+        self.spaces[made.number] = made
         space.listener = made
         return made
 
+    # -- code that changes -------------------------------------------------------------------------------
+
+    def watch(self, physical: int, native: NativeSpace, page: int) -> None:
+        """From now on a write to this page must be seen: no table may let native code write it."""
+        sources = self.sources.get(physical)
+        if sources is None:
+            sources = self.sources[physical] = set()
+            self.memory.watched.add(physical)
+            for number, virtual in self.writers.pop(physical, ()):
+                other = self.spaces.get(number)
+                if other is not None and other.writable.pop(virtual, None) is not None:
+                    other.writes[virtual] = 0
+        sources.add((native.number, page))
+
+    def unwatch(self, physical: int, native: NativeSpace, page: int) -> None:
+        """No code from this virtual page any more."""
+        sources = self.sources[physical]
+        sources.discard((native.number, page))
+        if not sources:
+            del self.sources[physical]
+            self.memory.watched.discard(physical)
+
     def wrote(self, address: int, size: int) -> None:
-        """RAM of pages with translated code has changed: forget the code that it overlaps."""
+        """RAM of watched pages has changed: forget the code that it overlaps."""
         end = address + size
         for page in range(address >> 12, (end + 4095) >> 12):
-            if page not in self.memory.watched:
+            sources = self.sources.get(page)
+            if sources is None:
                 continue
             low, high = max(address - (page << 12), 0), min(end - (page << 12), 4096)
-            left = False
-            for native, virtual in self.sources[page]:
-                native.drop_bytes(virtual, (virtual << 12) + low, (virtual << 12) + high)
-                left = left or virtual in native.code_pages
-            if not left:
-                self.memory.watched.discard(page)
+            for number, virtual in tuple(sources):
+                native = self.spaces.get(number)
+                if native is not None:
+                    native.drop(virtual, low, high)
+                else:
+                    sources.discard((number, virtual))
+            if not sources and page in self.sources:
                 del self.sources[page]
+                self.memory.watched.discard(page)
 
-    def find(self, native: NativeSpace, key: int) -> Compiled | None:
-        """A region that was compiled from the same code at the same address, for another space or before."""
+    # -- compiling ---------------------------------------------------------------------------------------
+
+    def find(self, native: NativeSpace, key: int) -> bool:
+        """Install a region compiled from the same code at the same address, for another space or before."""
         for compiled in self.library.get(key, ()):
-            if compiled.region.matches(Code(native.space)):
-                self._install(native, compiled)
-                return compiled
-        return None
+            if compiled.matches(Code(native.space)):
+                native.install(compiled)
+                return True
+        return False
 
-    def compile(self, native: NativeSpace, key: int) -> Compiled | None:
-        """Compile the region entered at PC | Thumb `key`; None if it starts with something for the evaluator."""
-        region = discover(native.space, key & ~1, key & 1)
-        if region is None:
-            return None
-        compiled = self._compile(region, key, Shape.QUICK)
-        self.library.setdefault(key, []).append(compiled)
-        self._install(native, compiled)
-        return compiled
+    def compile(
+        self, native: NativeSpace, keys: list[int], reached: Container[int], shape: Shape = Shape.QUICK
+    ) -> None:
+        """Compile the regions entered at PC | Thumb `keys`, where these are not the evaluator's."""
+        tuned = shape is Shape.TUNED
+        limit = TUNED_LIMIT if tuned else QUICK_LIMIT
+        regions = []
+        for key in keys:
+            region = discover(native.space, key, reached, limit, tuned)
+            if region is not None:
+                regions.append(region)
+        if not regions:
+            return
+        if self.arena.size > self.limit:
+            self.flush()
+        names = [f"r{region.key:x}" for region in regions]
+        texts = [
+            Lowering(name, region.key & 1, region.runs, shape).text()
+            for name, region in zip(names, regions, strict=True)
+        ]
+        data = self.compiler().compile("\n".join(texts), shape)
+        for region, address in zip(regions, self.arena.load(data, names), strict=True):
+            self._add(native, region, address, shape)
 
-    def promote(self, native: NativeSpace, compiled: Compiled) -> Compiled:
-        """Compile a region again, with care; the new code takes the old one's place."""
-        tuned = self._compile(compiled.region, compiled.key, Shape.TUNED)
-        versions = self.library[compiled.key]
-        versions[versions.index(compiled)] = tuned
-        native.install(tuned)
-        return tuned
-
-    def _compile(self, region: Region, key: int, shape: Shape) -> Compiled:
-        serial = self.compiled
-        self.compiled = serial + 1
+    def _add(self, native: NativeSpace, region: Region, address: int, shape: Shape) -> None:
+        made = Compiled(shape, region.key, address, region.spans, region.code, region.instructions)
+        self.compiled += 1
+        self.blocks += len(region.runs)
         self.instructions += region.instructions
-        if serial % HEAT_WORDS == 0:
-            mapping = mmap.mmap(-1, HEAT_WORDS * 8)
-            self._heat_maps.append(mapping)
-            self.heats.append(memoryview(mapping).cast("Q"))
-        heat = _host(self._heat_maps[-1]) + serial % HEAT_WORDS * 8
-        name = f"r{serial}"
-        lowering = Lowering(name, region.thumb, region.runs, shape, heat)
-        address, entry = self.compiler.compile(name, lowering.text(), shape)
-        return Compiled(serial, shape, key, address, entry, region)
+        versions = self.library.setdefault(region.key, [])
+        # What the same code was compiled to before is not wanted any more.
+        versions[:] = [one for one in versions if (one.spans, one.code) != (made.spans, made.code)]
+        versions.insert(0, made)
+        native.install(made)
 
-    def executed(self, compiled: Compiled) -> int:
-        """Instructions that a QUICK region has executed so far."""
-        return self.heats[compiled.serial // HEAT_WORDS][compiled.serial % HEAT_WORDS]
+    def compiler(self) -> Compiler:
+        """The compiler, and with it the way into native code."""
+        if self._compiler is None:
+            from retrap.machine.llvm.compiler import Compiler
 
-    def _install(self, native: NativeSpace, compiled: Compiled) -> None:
-        self._watch(native, compiled.region)
-        native.install(compiled)
+            self._compiler = Compiler()
+        if self.enter is None:
+            self._make_enter(self._compiler)
+        return self._compiler
 
-    def _watch(self, native: NativeSpace, region: Region) -> None:
-        """From now on a write to these pages must be seen: no table may let native code write them."""
-        for virtual in region.pages:
-            physical = native.space.pages[virtual] >> 4
-            sources = self.sources.setdefault(physical, [])
-            if (native, virtual) not in sources:
-                sources.append((native, virtual))
-            if physical not in self.memory.watched:
-                self.memory.watched.add(physical)
-                for other, page in self.writers.pop(physical, ()):
-                    if other.space.pages.get(page, 0) >> 4 == physical:
-                        other.writes[page] = 0
+    def _make_enter(self, compiler: Compiler) -> None:
+        from retrap.machine.llvm import trampoline
+
+        data = compiler.compile(trampoline.text(*trampoline.python_addresses()), Shape.TUNED)
+        self._door = Arena()
+        (address,) = self._door.load(data, [trampoline.NAME])
+        self.enter = trampoline.make_callable(address)
+
+    def flush(self) -> None:
+        """Drop all compiled code."""
+        self.flushes += 1
+        for native in tuple(self.spaces.values()):
+            native.clear()
+        self.library.clear()
+        self.arena = Arena()

@@ -1,25 +1,26 @@
 """Which instructions are compiled together: all that constant jumps reach from an entry, up to a limit.
 
 A region is a set of basic blocks: straight runs of instructions, each entered only at its head and left only
-at its end. Calls end a region (they continue through the jump cache), so that a function's loops are whole and
-a callee is compiled once.
+at its end. Usually a call ends a region (it continues through the jump cache), so that a function's loops are whole
+and a callee is compiled once; very hot regions take callees in.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Final, final
 
 from retrap.machine.arm.translate import translate
-from retrap.machine.context import Slot
-from retrap.machine.ir.builder import advance_it
-from retrap.machine.ir.ops import Block, Op
-from retrap.machine.llvm.lower import Step, constant_target, lowerable
+from retrap.machine.llvm.blocks import facts, next_it
+from retrap.machine.llvm.lower import Step
 from retrap.machine.memory import RamRegion
 from retrap.machine.space import EXECUTE, AddressSpace
 
-MAX_INSTRUCTIONS: Final = 160
 MAX_SPREAD: Final = 1 << 13
 """Bytes from the entry beyond which a jump leaves the region."""
+
+MAX_STRAIGHT: Final = 64
+"""Instructions of a basic block that are counted at most."""
 
 
 @final
@@ -83,23 +84,15 @@ class Code:
 class Region:
     """What to compile: `runs` of steps, the entry's first; and the code bytes that it stands for."""
 
-    __slots__ = ("code", "entry", "instructions", "pages", "runs", "spans", "thumb")
+    __slots__ = ("code", "instructions", "key", "runs", "spans")
 
-    def __init__(self, entry: int, thumb: int, runs: list[list[Step]], code: Code) -> None:
-        self.entry: Final = entry
-        self.thumb: Final = thumb
+    def __init__(self, key: int, runs: list[list[Step]], code: Code) -> None:
+        self.key: Final = key  # PC | Thumb of its entry
         self.runs: Final = runs
         self.instructions: Final = sum(len(run) for run in runs)
         self.spans: Final = _merged(runs)
         """Virtual byte ranges [start, end) of the code, ascending, apart."""
-        pages = {page for low, high in self.spans for page in range(low >> 12, (high + 4095) >> 12)}
-        self.pages: Final = tuple(sorted(pages))
-        self.code: Final = tuple(code.read(low, high) for low, high in self.spans)
-
-    def matches(self, code: Code) -> bool:
-        """Whether another address space has the same code at the same virtual addresses."""
-        pairs = zip(self.spans, self.code, strict=True)
-        return all(code.read(low, high) == expected for (low, high), expected in pairs)
+        self.code: Final = tuple(code.read(low, high) or b"" for low, high in self.spans)
 
 
 def _merged(runs: list[list[Step]]) -> tuple[tuple[int, int], ...]:
@@ -112,15 +105,37 @@ def _merged(runs: list[list[Step]]) -> tuple[tuple[int, int], ...]:
     return tuple(spans)
 
 
-def discover(space: AddressSpace, entry: int, thumb: int) -> Region | None:
-    """The region entered at `entry`, outside an IT block; None if its first instruction cannot be compiled."""
+def straight(space: AddressSpace, key: int) -> int:
+    """Instructions from PC | Thumb `key` to the end of their basic block, at least 1; ITSTATE is zero at first."""
+    code, count = Code(space), 0
+    address, thumb, it = key & ~1, key & 1, 0
+    while count < MAX_STRAIGHT:
+        fetched = code.word(address, thumb)
+        if fetched is None:
+            break
+        count += 1
+        block = translate(fetched[0], bool(thumb), it)
+        if facts(block).ends:
+            break
+        it = next_it(block, it)
+        address += block.size
+    return max(count, 1)
+
+
+def discover(space: AddressSpace, key: int, reached: Container[int], limit: int, inline: bool) -> Region | None:
+    """The region entered at PC | Thumb `key`, outside an IT block; None if it starts with what the evaluator does.
+
+    Basic blocks that were not `reached` (PC | Thumb of their heads) stay out: most code never runs. `inline`: calls
+    to constant addresses belong to the region.
+    """
     code = Code(space)
+    entry, thumb = key & ~1, key & 1
     steps: dict[int, Step] = {}
     heads = {entry}
     queue = [entry]
-    while queue and len(steps) < MAX_INSTRUCTIONS:
-        address, it = queue.pop(), 0
-        while len(steps) < MAX_INSTRUCTIONS:
+    while queue and len(steps) < limit:
+        address, it = queue.pop(0), 0
+        while len(steps) < limit:
             if address in steps:
                 heads.add(address)
                 break
@@ -128,51 +143,33 @@ def discover(space: AddressSpace, entry: int, thumb: int) -> Region | None:
             if fetched is None:
                 break
             block = translate(fetched[0], bool(thumb), it)
-            if not lowerable(block) and not steps:
+            known = facts(block)
+            if not known.lowerable and not steps:
                 return None
             step = Step(address, block, it, next_it(block, it))
             steps[address] = step
-            if not lowerable(block) or (block.trap >= 0 and block.condition < 0):
-                break
-            following = address + block.size
-            if block.branches:
-                target = constant_target(block, address)
-                inside = (
-                    target is not None
-                    and abs(target - entry) < MAX_SPREAD
-                    and not writes(block, Slot.LR)
-                    and not writes(block, Slot.THUMB)
-                )
-                if inside and target is not None and target not in heads:
-                    heads.add(target)
-                    queue.append(target)
-                if block.condition < 0 and target != following:
+            following = step.following
+            if known.ends:
+                if not known.lowerable:
                     break
-                # A conditional branch goes on behind it; the rest is a new basic block.
-                heads.add(following)
-            if block.trap >= 0:
-                heads.add(following)
+                ways = []
+                if block.branches:
+                    target = known.target(address)
+                    if target is not None and not known.switches and (inline or not known.calls):
+                        ways.append(target)
+                    if known.calls and inline:
+                        ways.append(following)
+                if block.condition >= 0:
+                    ways.append(following)
+                for way in ways:
+                    near = abs(way - entry) < MAX_SPREAD or inline
+                    if way not in heads and step.after == 0 and near and way | thumb in reached:
+                        heads.add(way)
+                        queue.append(way)
+                break
             it = step.after
             address = following
-    return Region(entry, thumb, _runs(entry, steps, heads), code)
-
-
-def next_it(block: Block, it: int) -> int:
-    """ITSTATE after a block: what it writes if it is an IT instruction, else advanced."""
-    if it:
-        return advance_it(it)
-    known: dict[int, int] = {}
-    for inst in block.body:
-        if inst.op is Op.CONST:
-            known[inst.d] = inst.imm
-        elif inst.op is Op.SET and inst.imm == Slot.IT:
-            return known.get(inst.a, 0)
-    return 0
-
-
-def writes(block: Block, slot: int) -> bool:
-    """Whether the block's body may write a context slot."""
-    return any(inst.op is Op.SET and inst.imm == slot for inst in block.body)
+    return Region(key, _runs(entry, steps, heads), code) if steps else None
 
 
 def _runs(entry: int, steps: dict[int, Step], heads: set[int]) -> list[list[Step]]:
@@ -183,12 +180,12 @@ def _runs(entry: int, steps: dict[int, Step], heads: set[int]) -> list[list[Step
         step = steps[address]
         joined = (
             previous is not None
-            and previous.address + previous.block.size == address
-            and not (previous.block.branches and previous.block.condition < 0)
-            and lowerable(previous.block)
-            and previous.block.trap < 0
+            and not previous.facts.ends
+            and previous.following == address
+            and previous.after == step.it
+            and not (address in heads and step.it == 0)
         )
-        if not joined or (address in heads and step.it == 0) or (previous and previous.block.branches):
+        if not joined:
             runs.append([])
         runs[-1].append(step)
         previous = step

@@ -1,0 +1,171 @@
+"""What lowering and control-flow discovery need to know of one instruction's `Block`, worked out once."""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from retrap.machine.context import Slot
+from retrap.machine.ir.builder import advance_it
+from retrap.machine.ir.ops import Access, Block, Op
+from retrap.machine.llvm.rules import PURE, fold_inst
+from retrap.machine.traps import TrapKind
+
+_EVALUATED: Final = frozenset((Op.CALL, Op.RESULT, Op.COUNTER))
+
+UNKNOWN: Final = -1
+
+
+@final
+class Facts:
+    """Of a block, wherever it lies."""
+
+    __slots__ = ("_target", "_target2", "calls", "ends", "it", "lowerable", "plain", "sets", "switches")
+
+    def __init__(self, block: Block) -> None:
+        insts = (*block.prologue, *block.body)
+        self.lowerable: Final = not any(
+            inst.op in _EVALUATED or (inst.op is Op.SET and inst.imm == Slot.BIG_ENDIAN) for inst in insts
+        ) and (block.trap < 0 or block.trap == TrapKind.SVC) and plan_accesses(block)[2]
+        """Compiled code performs it; otherwise the evaluator does."""
+        self.sets: Final = frozenset(i.imm for i in block.body if i.op in (Op.SET, Op.SET64))
+        """The slots that the body may write."""
+        self.ends: Final = block.branches or block.trap >= 0 or not self.lowerable
+        """No instruction after it belongs to the same basic block."""
+        self.calls: Final = block.branches and Slot.LR in self.sets
+        self.switches: Final = Slot.THUMB in self.sets
+        """It may change the instruction set."""
+        self.plain: Final = not self.ends and all(i.op in PURE or i.op in _MOVES for i in block.body)
+        """The body can be done and dropped again: it touches nothing but slots."""
+        self.it: Final = _written_it(block)
+        """ITSTATE that it writes, or UNKNOWN if none (it then advances)."""
+        self._target: Final = _target(block, 0)
+        self._target2: Final = _target(block, 2)
+
+    def target(self, address: int) -> int | None:
+        """Where the block goes from `address`, if that is constant; else None.
+
+        Places that are 2 beyond a word are another case: BLX from Thumb to ARM aligns PC.
+        """
+        distance = self._target2 if address & 2 else self._target
+        return None if distance is None else address + distance & 0xFFFFFFFF
+
+
+_MOVES: Final = frozenset((Op.CONST, Op.GET, Op.SET, Op.GET64, Op.SET64))
+
+_known: Final[dict[Block, Facts]] = {}
+_REMEMBERED: Final = 1 << 16
+
+
+def facts(block: Block) -> Facts:
+    """Cached by identity: `translate` gives the same block for the same word."""
+    found = _known.get(block)
+    if found is None:
+        if len(_known) >= _REMEMBERED:
+            _known.clear()
+        found = _known[block] = Facts(block)
+    return found
+
+
+def next_it(block: Block, it: int) -> int:
+    """ITSTATE after a block that runs with `it`."""
+    if it:
+        return advance_it(it)
+    written = facts(block).it
+    return 0 if written == UNKNOWN else written
+
+
+def _written_it(block: Block) -> int:
+    known: dict[int, int] = {}
+    for inst in block.body:
+        if inst.op is Op.CONST:
+            known[inst.d] = inst.imm
+        elif inst.op is Op.SET and inst.imm == Slot.IT:
+            return known.get(inst.a, UNKNOWN)
+    return UNKNOWN
+
+
+def _target(block: Block, offset: int) -> int | None:
+    """What the block writes to PC less its own address, if that is constant at `offset` from a word boundary."""
+    if not block.branches:
+        return None
+    values = _Constants()
+    # At two places: what comes out must move along.
+    first, second = values.run(block, _HERE + offset), values.run(block, _HERE + 0x1000 + offset)
+    if first is None or second is None or second - first != 0x1000:
+        return None
+    return first - _HERE - offset
+
+
+_HERE: Final = 0x40000000
+
+
+@final
+class _Constants:
+    """Constant propagation through one block at one address."""
+
+    def run(self, block: Block, address: int) -> int | None:
+        known: dict[int, int] = {}
+        target: int | None = None
+        for inst in (*block.prologue, *block.body):
+            if inst.op is Op.CONST:
+                known[inst.d] = inst.imm
+            elif inst.op is Op.GET and inst.imm == Slot.PC:
+                known[inst.d] = address
+            elif inst.op is Op.SET and inst.imm == Slot.PC:
+                target = known.get(inst.a)
+            elif inst.op in PURE and all(n < 0 or n in known for n in (inst.a, inst.b, inst.c)):
+                known[inst.d] = fold_inst(inst, *(known.get(n, 0) for n in (inst.a, inst.b, inst.c)))
+        return target
+
+
+@final
+class Span:
+    """Bytes [low, high) from the value number `root` that one instruction accesses through one table."""
+
+    __slots__ = ("alignment", "base", "high", "low", "root")
+
+    def __init__(self, root: int, offset: int) -> None:
+        self.root: Final = root
+        self.low = offset
+        self.high = offset
+        self.alignment = 1
+        self.base = ""  # LLVM pointer to `low`, once checked
+
+    def cover(self, offset: int, access: Access) -> None:
+        """Include one access."""
+        self.low = min(self.low, offset)
+        self.high = max(self.high, offset + access.size)
+        self.alignment = max(self.alignment, access.alignment)
+
+
+def plan_accesses(block: Block) -> tuple[dict[tuple[int, Op], Span], dict[int, tuple[int, int]], bool]:
+    """The unconditional loads and stores of a body, grouped by what their addresses are constant distances from;
+    for each such address (root, distance); and whether a check per group is enough."""
+    spans: dict[tuple[int, Op], Span] = {}
+    affine: dict[int, tuple[int, int]] = {}
+    constants: dict[int, int] = {}
+    accesses: list[tuple[Span, int, Access]] = []
+    for inst in (*block.prologue, *block.body):
+        if inst.op is Op.CONST:
+            constants[inst.d] = inst.imm
+        elif inst.op in (Op.ADD, Op.SUB) and inst.width == 32 and inst.b in constants:
+            root, offset = affine.get(inst.a, (inst.a, 0))
+            delta = constants[inst.b]
+            if delta >> 31:
+                delta -= 1 << 32
+            offset += delta if inst.op is Op.ADD else -delta
+            if abs(offset) < 2048:
+                affine[inst.d] = (root, offset)
+        elif inst.op in (Op.LOAD, Op.STORE) and inst.c < 0:
+            access = inst.extra
+            assert isinstance(access, Access)
+            root, offset = affine.get(inst.a, (inst.a, 0))
+            span = spans.setdefault((root, inst.op), Span(root, offset))
+            span.cover(offset, access)
+            accesses.append((span, offset, access))
+    # One check of a span's start stands for all its accesses: their distances must keep their alignment.
+    coherent = all(
+        (offset - span.low) % access.alignment == 0 and span.high - span.low <= 4096
+        for span, offset, access in accesses
+    )
+    return spans, affine, coherent

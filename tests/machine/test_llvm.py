@@ -1,0 +1,330 @@
+"""The llvm backend against the evaluator, on random programs under a random host, and on the cases that are hard."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from llvm_pair import ALIAS, CODE, DATA, DEVICE, RAM, TOP, Pair
+from retrap.machine.context import Slot
+from retrap.machine.ir.ops import Op
+from retrap.machine.llvm import backend as tiers
+from retrap.machine.llvm.layout import Exit, packed
+from retrap.machine.llvm.rules import PURE, STATEFUL
+from retrap.machine.space import EXECUTE, READ, WRITE
+from retrap.machine.traps import Trap, TrapKind
+
+MOV_R0_1, MOV_R0_2 = 0xE3A00001, 0xE3A00002
+SVC, BX_LR, UDF = 0xEF000000, 0xE12FFF1E, 0xE7F000F0
+
+
+def arm(*words: int) -> bytes:
+    return struct.pack(f"<{len(words)}I", *words)
+
+
+def both_run(pair: Pair, pc: int, budget: int = 10_000, **registers: int) -> Trap:
+    """Run from `pc` on both sides; the trap, after comparing everything."""
+    pair.both(Slot.PC, pc & ~1)
+    pair.both(Slot.THUMB, pc & 1)
+    for name, value in registers.items():
+        pair.both(getattr(Slot, name, None) if name.isupper() and hasattr(Slot, name) else int(name[1:]), value)
+    pair.compared = 15  # compares memory too
+    traps = [machine.run(pair.space, budget) for machine in pair.sides]
+    pair.compare(traps[0], traps[1], f"from {pc:#x}")
+    return traps[0]
+
+
+def words(pair: Pair) -> memoryview:
+    return pair.sides[1].context.words
+
+
+def natively(pair: Pair, pc: int) -> bool:
+    """Whether the native side has code for this address in the current space."""
+    machine = pair.sides[1]
+    return pc in pair.native.native.space(machine.spaces[pair.space]).entries
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_programs_run_alike(seed: int) -> None:
+    pair = Pair(seed, hot=2 + seed % 3)
+    for _ in range(2):
+        pair.random_program()
+        for _ in range(5):
+            pair.registers()
+            pair.jump()
+            pair.run(300)
+            pair.disturb()
+        pair.restore()
+    assert pair.native.native.instructions > 500
+    assert len(pair.traps) >= 4
+
+
+def test_every_operation_is_lowered_or_left_to_the_evaluator() -> None:
+    assert set(Op) == PURE | STATEFUL
+    assert not PURE & STATEFUL
+
+
+@pytest.mark.parametrize("pc", [0, 0x10000, 0x7FFFFFFC, 0x80000000, 0xFFFFFFFE])
+@pytest.mark.parametrize("why", list(Exit))
+def test_what_a_region_returns_fits_a_signed_word(pc: int, why: Exit) -> None:
+    value = packed(pc, 123, why)
+    assert -(1 << 63) <= value < 1 << 63
+    assert (value >> 32) & 0xFFFFFFFF == pc
+    assert (value >> 8) & 0xFFFFFF == 123
+    assert value & 0xFF == why
+
+
+def loop(pair: Pair, body: int, count: int) -> Trap:
+    """`body`, then subs r5, #1; bne back; svc."""
+    pair.load(arm(body, 0xE2555001, 0x1AFFFFFC, SVC))
+    return both_run(pair, CODE, r5=count)
+
+
+def test_a_loop_gets_compiled_and_then_compiled_with_care() -> None:
+    pair = Pair(1, hot=4, period=1000)
+    assert loop(pair, 0xE0800005, 3000).kind is TrapKind.SVC
+    assert words(pair)[0] == 3000 * 3001 // 2
+    shapes = {one.shape.name for versions in pair.native.native.library.values() for one in versions}
+    assert "TUNED" in shapes
+
+
+@pytest.mark.parametrize("budget", [1, 2, 3, 4, 5, 31, 32, 33, 34])
+def test_budgets_are_exact(budget: int) -> None:
+    pair = Pair(1, hot=2)
+    loop(pair, 0xE0800005, 50)
+    pair.both(0, 0)
+    trap = both_run(pair, CODE, budget, r5=50)
+    assert trap.kind is TrapKind.INTERRUPT
+    while trap.kind is TrapKind.INTERRUPT:
+        before = pair.sides[1].retired
+        trap = both_run(pair, words(pair)[Slot.PC], budget)
+        assert pair.sides[1].retired - before <= budget
+    assert words(pair)[0] == 50 * 51 // 2
+
+
+# -- code that changes ---------------------------------------------------------------------------------------
+
+
+def warm(pair: Pair, pc: int = CODE) -> None:
+    for _ in range(6):
+        both_run(pair, pc, R0=0, LR=0)
+    assert natively(pair, pc)
+
+
+def changed(pair: Pair, pc: int = CODE) -> None:
+    both_run(pair, pc)
+    assert words(pair)[0] == 2
+    warm(pair, pc)
+    assert words(pair)[0] == 2
+
+
+def test_code_written_by_the_kernel() -> None:
+    pair = Pair(1)
+    pair.load(arm(MOV_R0_1, SVC))
+    warm(pair)
+    assert words(pair)[0] == 1
+    for machine in pair.sides:
+        machine.memory.write_word(RAM, MOV_R0_2)
+    assert not natively(pair, CODE)
+    changed(pair)
+
+
+def test_code_cleared_by_the_kernel() -> None:
+    pair = Pair(1)
+    pair.load(arm(MOV_R0_1, SVC))
+    warm(pair)
+    for machine in pair.sides:
+        machine.memory.clear(RAM, 0x1000)
+    both_run(pair, CODE, 20, R0=7)
+    assert words(pair)[0] == 7  # andeq r0, r0, r0 all the way
+    assert words(pair)[Slot.PC] == CODE + 80
+
+
+def test_code_written_by_code_through_another_mapping() -> None:
+    """A store to the alias of its own page, a little further on: the new instruction runs at once."""
+    pair = Pair(1)
+    # str r1, [r2]; then the instruction that it replaces
+    for value, expected in ((MOV_R0_2, 2), (MOV_R0_1, 1), (MOV_R0_2, 2)):
+        pair.load(arm(0xE5821000, 0xE320F000, MOV_R0_1, SVC))
+        for _ in range(6):
+            both_run(pair, CODE, R0=0, r1=MOV_R0_1, r2=ALIAS + 8)
+        both_run(pair, CODE, R0=0, r1=value, r2=ALIAS + 8)
+        assert words(pair)[0] == expected
+
+
+def test_code_written_by_another_space() -> None:
+    pair = Pair(1)
+    pair.load(arm(MOV_R0_1, SVC), CODE)
+    pair.load(arm(0xE5821000, SVC), CODE + 0x100)
+    warm(pair)
+    pair.space = 1
+    for _ in range(6):
+        both_run(pair, CODE + 0x100, r1=MOV_R0_2, r2=ALIAS)
+    pair.space = 0
+    changed(pair)
+
+
+def test_code_in_a_page_that_data_native_code_writes_was_in() -> None:
+    """A page is written natively; then code is made in it, run until compiled, and written again."""
+    pair = Pair(1)
+    store, target = CODE + 0x100, TOP
+    pair.load(arm(0xE5821000, SVC), store)
+    for n in range(40):
+        both_run(pair, store, r1=MOV_R0_1, r2=TOP + 4 * (n % 8))
+    both_run(pair, store, r1=SVC, r2=TOP + 4)
+    warm(pair, target)
+    both_run(pair, store, r1=MOV_R0_2, r2=TOP)
+    changed(pair, target)
+
+
+def test_code_unmapped_remapped_and_made_data() -> None:
+    pair = Pair(1)
+    pair.load(arm(MOV_R0_1, SVC), CODE)
+    pair.load(arm(MOV_R0_2, SVC), CODE + 0x1000)
+    warm(pair)
+    for machine in pair.sides:
+        machine.spaces[0].unmap(CODE, 12)
+    assert both_run(pair, CODE).kind is TrapKind.PREFETCH_ABORT
+    for machine in pair.sides:
+        machine.spaces[0].map(CODE, RAM + 0x1000, 12, READ | EXECUTE)
+    changed(pair)
+    for machine in pair.sides:
+        machine.spaces[0].map(CODE, RAM + 0x1000, 12, READ)
+    assert both_run(pair, CODE).kind is TrapKind.PREFETCH_ABORT
+
+
+def test_spaces_share_compiled_code_but_not_what_differs() -> None:
+    pair = Pair(1)
+    pair.load(arm(MOV_R0_1, SVC), CODE)
+    pair.load(arm(MOV_R0_2, SVC), CODE + 0x1000)
+    warm(pair)
+    compiled = pair.native.native.compiled
+    pair.space = 1
+    warm(pair)
+    assert pair.native.native.compiled == compiled
+    for machine in pair.sides:
+        machine.spaces[1].map(CODE, RAM + 0x1000, 12, READ | EXECUTE)
+    changed(pair)
+    pair.space = 0
+    both_run(pair, CODE)
+    assert words(pair)[0] == 1
+
+
+# -- the edges of memory -------------------------------------------------------------------------------------
+
+ACCESSES = {
+    "ldr r0, [r2]": 0xE5920000,
+    "ldrb r0, [r2]": 0xE5D20000,
+    "ldrh r0, [r2]": 0xE1D200B0,
+    "ldrd r0, [r2]": 0xE1C200D0,
+    "ldm r2, {r0, r1, r3, r4}": 0xE892001B,
+    "ldmdb r2!, {r0, r1}": 0xE9320003,
+    "str r0, [r2]": 0xE5820000,
+    "strb r0, [r2]": 0xE5C20000,
+    "strh r0, [r2, #-2]!": 0xE16200B2,
+    "strd r0, [r2]": 0xE1C200F0,
+    "stm r2!, {r0, r1, r3, r4}": 0xE8A2001B,
+    "stmdb r2!, {r0, r1, r3}": 0xE922000B,
+    "ldrex r0, [r2]": 0xE1920F9F,
+    "strex r0, r1, [r2]": 0xE1820F91,
+    "swp r0, r1, [r2]": 0xE1020091,
+    "vldm r2, {d0-d15}": 0xEC920B20,
+    "vstm r2, {d0-d15}": 0xEC820B20,
+}
+
+
+@pytest.mark.parametrize("word", ACCESSES.values(), ids=list(ACCESSES))
+def test_no_access_goes_beyond_its_page_and_rights(word: int) -> None:
+    """Every offset around every kind of page's edges, each natively compiled: faults, bytes and registers agree.
+
+    Host memory around the frames is watched too: RAM of the first region ends where DATA + 0x3000's begins.
+    """
+    pair = Pair(word, hot=1)
+    pair.both(Slot.FPEXC_EN, 1)
+    pair.load(arm(word, SVC))
+    edges = (DATA, DATA + 0x1000, DATA + 0x2000, DATA + 0x3000, DATA + 0x4000, DATA + 0x5000, 0x00300000, TOP, 0)
+    for edge in edges:
+        for offset in (-132, -17, -16, -15, -8, -7, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 8, 12, 13):
+            both_run(pair, CODE, R0=0x11111111, r1=0x22222222, r2=edge + offset & 0xFFFFFFFF)
+    assert natively(pair, CODE)
+
+
+def test_rights_taken_away_hold_at_once() -> None:
+    pair = Pair(1, hot=1)
+    pair.load(arm(0xE5820000, SVC), CODE)
+    pair.load(arm(0xE5920000, SVC), CODE + 0x100)
+    for rights, write, read in (
+        (READ | WRITE, TrapKind.SVC, TrapKind.SVC),
+        (READ, TrapKind.DATA_ABORT, TrapKind.SVC),
+        (0, TrapKind.DATA_ABORT, TrapKind.DATA_ABORT),
+        (READ | WRITE, TrapKind.SVC, TrapKind.SVC),
+    ):
+        for machine in pair.sides:
+            machine.spaces[0].map(DATA, RAM + 0x3000, 12, rights)
+        for _ in range(3):
+            assert both_run(pair, CODE, r2=DATA).kind is write
+            assert both_run(pair, CODE + 0x100, r2=DATA).kind is read
+    for machine in pair.sides:
+        machine.spaces[0].map(DATA, DEVICE, 12, READ | WRITE)
+    for _ in range(3):
+        assert both_run(pair, CODE, r2=DATA).kind is TrapKind.SVC
+    for machine in pair.sides:
+        machine.spaces[0].unmap(DATA, 12)
+    assert both_run(pair, CODE, r2=DATA).kind is TrapKind.DATA_ABORT
+
+
+# -- bounds --------------------------------------------------------------------------------------------------
+
+
+def test_compiled_code_is_bounded() -> None:
+    """A guest that writes ever new code: all is dropped at the limit, and it goes on."""
+    pair = Pair(1, hot=1)
+    native = pair.native.native
+    native.limit = 4096
+    for n in range(120):
+        pair.load(arm(0xE3A00000 | n, SVC))
+        both_run(pair, CODE)
+        assert words(pair)[0] == n
+    assert native.flushes > 0
+    assert native.arena.size < 2 * 4096
+    assert sum(map(len, native.library.values())) < 120
+
+
+def test_what_is_kept_about_pages_does_not_grow() -> None:
+    pair = Pair(1, hot=1)
+    pair.load(arm(0xE5820000, SVC))
+    for n in range(50):
+        both_run(pair, CODE, r2=DATA + 0x1000 - n % 4)  # crosses a page: evaluated each time
+        for machine in pair.sides:
+            machine.spaces[0].map(DATA, RAM + 0x3000, 12, READ | WRITE)
+    native = pair.native.native
+    assert sum(map(len, native.writers.values())) <= 4
+    for machine in pair.sides:
+        machine.spaces[0].unmap(CODE, 12)
+    assert not native.sources
+    assert not native.memory.watched
+
+
+def test_a_space_that_nobody_uses_any_more_goes() -> None:
+    import gc
+
+    pair = Pair(1, hot=1)
+    pair.load(arm(0xE5820000, SVC))
+    pair.space = 1
+    both_run(pair, CODE, r2=DATA)
+    native = pair.native.native
+    assert len(native.spaces) == 1
+    for machine in pair.sides:
+        del machine.spaces[1]
+    gc.collect()
+    assert len(native.spaces) == 0
+    pair.space = 0
+    both_run(pair, CODE, r2=DATA)
+    pair.load(arm(MOV_R0_2, SVC))  # its page was watched for both
+    both_run(pair, CODE)
+    assert words(pair)[0] == 2
+
+
+def test_tiers_are_chosen_by_counts() -> None:
+    assert tiers.HOT > 1
+    assert tiers.SLICE > 100_000
