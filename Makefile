@@ -24,7 +24,8 @@ $(SETUP): pyproject.toml setup.py requirements.lock scripts/setup.sh
 
 check: setup lint imports typecheck  ## ruff, import floors, mypy --strict, generated documents
 	$(BIN)/python -m retrap.machine.arm.table | diff -u docs/instructions-table.md -
-	$(RETRAP) schema manifest | diff -u docs/manifest.schema.json -
+	$(BIN)/python scripts/manifest_reference.py --check docs/manifest.schema.json
+	$(BIN)/python -m retrap.kernel.abi.document --check docs/releases.md
 	$(RETRAP) schema platform | diff -u docs/platform.schema.json -
 
 lint: setup
@@ -54,7 +55,8 @@ bench: setup  ## measure: cold start, round trips, trace bytes, replay speed
 
 docs-refresh: setup  ## write the generated documents again
 	$(BIN)/python -m retrap.machine.arm.table >docs/instructions-table.md
-	$(RETRAP) schema manifest >docs/manifest.schema.json
+	$(BIN)/python scripts/manifest_reference.py --write docs/manifest.schema.json
+	$(BIN)/python -m retrap.kernel.abi.document --write docs/releases.md
 	$(RETRAP) schema platform >docs/platform.schema.json
 
 wheel-check: setup  ## build the wheel, install it elsewhere, boot a sample with it
