@@ -134,6 +134,7 @@ int main(void)
     all(get, (void *)CONST, CONST_SIZE);
     memcpy(original, (void *)DATA, DATA_SIZE);
     mprotect((void *)CONST, CONST_SIZE, PROT_READ);
+    signal(SIGPIPE, SIG_IGN); /* a reader that is gone is an error of write */
     sigaltstack(&alternate, 0);
     for (unsigned n = 0; n < sizeof signals / sizeof *signals; n++)
         sigaction(signals[n], &action, 0);
