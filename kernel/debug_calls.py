@@ -121,11 +121,11 @@ def name_thread(state: KernelState) -> bool:
         raise KernelDied("DebugNameThread: the caller has no IPC buffer")
     text = bytes(buffer[BUFFER_MESSAGE : BUFFER_MESSAGE + MAX_LENGTH])
     length = text.find(0)
-    if length < 0:
-        raise KernelDied("DebugNameThread: the name is too long")
-    used = length // 4 + 1
+    used = length // 4 + 1 if length >= 0 else MAX_LENGTH // 4
     words = buffer[BUFFER_MESSAGE : BUFFER_MESSAGE + used].tolist()
     state.effects.reads.append((thread.number, BUFFER_MESSAGE, words))
+    if length < 0:
+        raise KernelDied("DebugNameThread: the name is too long")
     thread_of(state, cap).name = text[: min(length, NAME_LENGTH)].decode("utf-8", "replace")
     return False
 

@@ -167,4 +167,6 @@ class Session:
 def _name(kernel: Kernel, number: int) -> str:
     """A thread for people: its debug name, if it has one, and its number."""
     name = kernel.threads[number].name
+    if not name.isprintable():
+        name = ascii(name)
     return f"thread {number} ({name})" if name else f"thread {number}"
