@@ -121,7 +121,7 @@ def name_thread(state: KernelState) -> bool:
         raise KernelDied("DebugNameThread: the caller has no IPC buffer")
     text = bytes(buffer[BUFFER_MESSAGE : BUFFER_MESSAGE + MAX_LENGTH])
     length = text.find(0)
-    used = length // 4 + 1 if length >= 0 else MAX_LENGTH // 4
+    used = length // 4 + 1 if length >= 0 else MAX_LENGTH
     words = buffer[BUFFER_MESSAGE : BUFFER_MESSAGE + used].tolist()
     state.effects.reads.append((thread.number, BUFFER_MESSAGE, words))
     if length < 0:
