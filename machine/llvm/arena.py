@@ -75,12 +75,14 @@ class Arena:
         self.size = 0
         """Bytes of code held."""
 
-    def load(self, data: bytes, names: list[str]) -> list[int]:
-        """Host addresses of the functions `names` of an object file."""
+    def load(self, data: bytes, names: list[str]) -> list[tuple[int, int]]:
+        """(Host address, size in bytes) of the functions `names` of an object file; size 0 if not copied."""
         try:
             text, functions = text_of(data)
-            base = self._place(text)
-            return [base + functions[name] for name in names]
+            ends = sorted([*functions.values(), len(text)])
+            found = [functions[name] for name in names]
+            base = self.place(text)
+            return [(base + at, next(end for end in ends if end > at) - at) for at in found]
         except (Unsuitable, KeyError, OSError):
             if self._linker is None:
                 from retrap.machine.llvm.compiler import Linker
@@ -88,10 +90,10 @@ class Arena:
                 self._linker = Linker()
             self._linked.append(data)
             self.size += len(data)
-            found: list[int] = self._linker.load(data, names)
-            return found
+            return [(address, 0) for address in self._linker.load(data, names)]
 
-    def _place(self, text: bytes) -> int:
+    def place(self, text: bytes) -> int:
+        """Host address of a copy of `text`. Raises `OSError` if the host forbids it."""
         length = (len(text) + 63) & ~63
         if length > self._free:
             size = max(CHUNK, length)

@@ -15,11 +15,12 @@ from retrap.machine.llvm.layout import Env, Exit
 from retrap.machine.llvm.lower import Shape
 from retrap.machine.llvm.native import Native, NativeSpace
 from retrap.machine.llvm.region import straight
+from retrap.machine.llvm.store import open_store
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import AddressSpace
 from retrap.machine.traps import INTERRUPT, SVC, Trap, TrapKind
 
-HOT: Final = 40
+HOT: Final = 64
 """Times that a basic block is evaluated before its region is compiled."""
 
 BATCH: Final = 24
@@ -53,12 +54,19 @@ class Head:
 class LlvmBackend:
     """See `machine.cpu.Backend`."""
 
-    def __init__(self, memory: PhysicalMemory, hot: int = HOT, period: int = SLICE, samples: int = SAMPLES) -> None:
-        """`hot`, `period`, `samples`: see `HOT`, `SLICE` and `SAMPLES`."""
+    def __init__(
+        self,
+        memory: PhysicalMemory,
+        hot: int = HOT,
+        period: int = SLICE,
+        samples: int = SAMPLES,
+        cache: bool = True,
+    ) -> None:
+        """`hot`, `period`, `samples`: see `HOT`, `SLICE` and `SAMPLES`. `cache`: use `store`."""
         self.hot: Final = hot
         self.period: Final = period
         self.samples: Final = samples
-        self.native: Final = Native(memory)
+        self.native: Final = Native(memory, open_store() if cache else None)
         self.evaluator: Final = Evaluator(memory)
         self.heads: Final[dict[int, Head]] = {}
         """PC | Thumb → a basic block that has been evaluated, in any address space."""
@@ -129,8 +137,11 @@ class LlvmBackend:
         if head is None:
             if len(self.heads) >= HEADS:
                 self.heads.clear()
+            if self.native.find(native, key):
+                return 0
             head = self.heads[key] = Head(straight(native.space, key))
-        if self.native.library.get(key) and self.native.find(native, key):
+            self.native.reached.add(key)
+        elif self.native.library.get(key) and self.native.find(native, key):
             return 0
         head.count += 1
         if head.count >= self.hot:
@@ -152,7 +163,7 @@ class LlvmBackend:
                     break
         for one in keys:
             self.heads[one].count = 0
-        self.native.compile(native, keys, self.heads)
+        self.native.compile(native, keys)
 
     def _sample(self, native: NativeSpace, context: Context) -> None:
         """A slice ended here, natively: what runs is hot."""
@@ -163,7 +174,7 @@ class LlvmBackend:
             if compiled.address == address and compiled.shape is Shape.QUICK:
                 compiled.samples += 1
                 if compiled.samples >= self.samples:
-                    self.heads.setdefault(here, Head(1))
+                    self.native.reached.add(here)
                     keys = [compiled.key] if here == compiled.key else [compiled.key, here]
-                    self.native.compile(native, keys, self.heads, Shape.TUNED)
+                    self.native.compile(native, keys, Shape.TUNED)
                 return

@@ -25,7 +25,9 @@ class Compiler:
         self._machines: Final = {Shape.QUICK: self._machine(0), Shape.TUNED: self._machine(2)}
 
     def _machine(self, level: int) -> Any:
-        return self._target.create_target_machine(opt=level, reloc="pic", **self._options)
+        return self._target.create_target_machine(
+            opt=level, reloc="pic", codemodel="small", **self._options
+        )
 
     def compile(self, text: str, shape: Shape) -> bytes:
         """The object file of some functions' definitions."""
@@ -49,6 +51,8 @@ class Linker:
     """Makes object files executable by way of LLVM, where `arena` cannot."""
 
     def __init__(self) -> None:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
         target = llvm.Target.from_triple(llvm.get_process_triple())
         backing = llvm.parse_assembly(f'target triple = "{llvm.get_process_triple()}"\n')
         # An engine owns its machine: it gets one that nothing else uses.

@@ -31,8 +31,11 @@ class Shape(IntEnum):
 
 WORD: Final = 0xFFFFFFFF
 
-PROFILE: Final = '!0 = !{!"branch_weights", i32 1, i32 2000}\n!1 = !{}'
-"""!0: leaving a region because of an access is rare. !1: page tables do not change while a region runs."""
+PROFILE: Final = """attributes #0 = { nounwind "no-jump-tables"="true" }
+!0 = !{!"branch_weights", i32 1, i32 2000}
+!1 = !{}"""
+"""#0: a function is all in its text, so that it can be copied. !0: leaving a region because of an access is rare.
+!1: page tables do not change while a region runs."""
 
 LATE: Final = frozenset({Slot.N, Slot.Z, Slot.C, Slot.V, Slot.IT})
 """Slots that are written when something can see them."""
@@ -99,7 +102,7 @@ class Lowering(Emitter):
     # -- frame -------------------------------------------------------------------------------------------
 
     def _head(self) -> list[str]:
-        lines = [f"define i64 @{self.function}(ptr noalias %c, ptr noalias %e) {{"]
+        lines = [f"define i64 @{self.function}(ptr noalias %c, ptr noalias %e) #0 {{"]
         for table, offset in (("r", Env.READ_TABLE), ("w", Env.WRITE_TABLE)):
             lines.append(f"%{table}tp = getelementptr i8, ptr %e, i64 {offset}")
             lines.append(f"%{table}t = load ptr, ptr %{table}tp")

@@ -8,13 +8,13 @@ from __future__ import annotations
 import ctypes
 import mmap
 import weakref
-from collections.abc import Container
 from typing import TYPE_CHECKING, Final, final
 
 from retrap.machine.llvm.arena import Arena
 from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env
 from retrap.machine.llvm.lower import Lowering, Shape
 from retrap.machine.llvm.region import Code, Region, discover
+from retrap.machine.llvm.store import Record, Store, digest_of
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import READ, WRITE, AddressSpace
 
@@ -43,27 +43,44 @@ def _host(mapping: mmap.mmap) -> int:
 class Compiled:
     """A region's code. It can be used in every address space that has the same bytes at the same place."""
 
-    __slots__ = ("address", "code", "instructions", "key", "pages", "samples", "shape", "spans")
+    __slots__ = (
+        "address",
+        "code",
+        "heads",
+        "instructions",
+        "kept",
+        "key",
+        "pages",
+        "samples",
+        "shape",
+        "size",
+        "spans",
+    )  # fmt: skip
 
     def __init__(
         self,
         shape: Shape,
         key: int,
         address: int,
+        size: int,
         spans: tuple[tuple[int, int], ...],
         code: tuple[bytes, ...],
+        heads: tuple[int, ...],
         instructions: int,
     ) -> None:
         self.shape: Final = shape
         self.key: Final = key  # PC | Thumb
         self.address: Final = address  # of the host function
+        self.size: Final = size  # of the host function in bytes, 0 if it cannot be copied
         self.spans: Final = spans
         self.code: Final = code
+        self.heads: Final = heads  # PC | Thumb of its basic blocks
         self.instructions: Final = instructions
         self.pages: Final = tuple(
             sorted({page for low, high in spans for page in range(low >> 12, (high + 4095) >> 12)})
         )
         self.samples = 0  # slices that ended in it
+        self.kept = ""  # the name of the store's file that it belongs in
 
     def matches(self, code: Code) -> bool:
         """Whether an address space has this code."""
@@ -101,6 +118,8 @@ class NativeSpace:
         self.code_pages: Final[dict[int, CodePage]] = {}
         self.writable: Final[dict[int, int]] = {}
         """Virtual page → physical page, of each entry in `writes`."""
+        self.looked: Final[dict[int, str]] = {}
+        """Virtual page → the store's name for it, of the pages that have been looked up there."""
         self.cache[:] = _EMPTY_CACHE
 
     def changed(self, first_page: int, count: int) -> None:
@@ -114,6 +133,9 @@ class NativeSpace:
                 physical = writable.pop(page, None)
                 if physical is not None:
                     self.owner.writers[physical].discard((self.number, page))
+        if self.looked:
+            for page in range(first_page, first_page + count):
+                self.looked.pop(page, None)
         if self.code_pages:
             for page in range(first_page, first_page + count):
                 if page in self.code_pages:
@@ -199,7 +221,12 @@ _EMPTY_CACHE: Final = memoryview(b"\xff" * CACHE_BYTES).cast("Q")
 class Native:
     """The native half of a CPU: compiled regions of all address spaces of one physical memory."""
 
-    def __init__(self, memory: PhysicalMemory, limit: int = CODE_LIMIT) -> None:
+    def __init__(self, memory: PhysicalMemory, store: Store | None = None, limit: int = CODE_LIMIT) -> None:
+        self.store: Final = store
+        self.shelf: Final[dict[int, list[Record]]] = {}
+        """PC | Thumb → what earlier runs compiled for code that started like this."""
+        self.reached: Final[set[int]] = set()
+        """PC | Thumb of the basic blocks that have run."""
         self.memory: Final = memory
         self.limit: Final = limit
         self.writers: Final[dict[int, set[tuple[int, int]]]] = {}
@@ -210,14 +237,20 @@ class Native:
         self.library: Final[dict[int, list[Compiled]]] = {}
         """PC | Thumb → everything compiled for that entry, whatever the address space."""
         self.arena = Arena()
+        self._door: Final = Arena()  # where `enter` is: it outlives what is dropped
+        self._shelved: Final[set[str]] = set()
         self.enter: Enter | None = None
         self.compiled = 0
         """Regions compiled so far; with how many basic blocks and instructions."""
         self.blocks = 0
         self.instructions = 0
         self.flushes = 0
+        self.fetched = 0
+        """Regions that came from the store."""
         self._compiler: Compiler | None = None
         memory.watcher = self.wrote
+        if store is not None:
+            self._saver: Final = weakref.finalize(self, _save, store, self.library)
 
     def space(self, space: AddressSpace) -> NativeSpace:
         """The native side of an address space, made on first use."""
@@ -277,19 +310,58 @@ class Native:
             if compiled.matches(Code(native.space)):
                 native.install(compiled)
                 return True
+        if self.store is None:
+            return False
+        page = key >> 12
+        if page not in native.looked:
+            self._look_up(self.store, native, page)
+        for record in self.shelf.get(key, ()):
+            code = Code(native.space)
+            parts = tuple(code.read(low, high) or b"" for low, high in record.spans)
+            if digest_of(parts) == record.digest and self._fetch(native, record, parts):
+                return True
         return False
 
-    def compile(
-        self, native: NativeSpace, keys: list[int], reached: Container[int], shape: Shape = Shape.QUICK
-    ) -> None:
+    def _look_up(self, store: Store, native: NativeSpace, page: int) -> None:
+        """Put on the shelf what the store has for a page."""
+        content = Code(native.space).read(page << 12, (page + 1) << 12)
+        name = native.looked[page] = store.page_name(page, content) if content is not None else ""
+        if content is not None and name not in self._shelved:
+            self._shelved.add(name)
+            for record in store.regions(name):
+                self.shelf.setdefault(record.key, []).append(record)
+
+    def _fetch(self, native: NativeSpace, record: Record, code: tuple[bytes, ...]) -> bool:
+        if self.enter is None:
+            self._make_enter()
+        if self.arena.size > self.limit:
+            self.flush()
+        try:
+            address = self.arena.place(record.text)
+        except OSError:
+            return False
+        shape = Shape(record.shape)
+        made = Compiled(
+            shape, record.key, address, 0, record.spans, code, record.heads, record.instructions
+        )
+        self.fetched += 1
+        self.reached.update(record.heads)
+        self.library.setdefault(record.key, []).insert(0, made)
+        native.install(made)
+        return True
+
+    def compile(self, native: NativeSpace, keys: list[int], shape: Shape = Shape.QUICK) -> None:
         """Compile the regions entered at PC | Thumb `keys`, where these are not the evaluator's."""
         tuned = shape is Shape.TUNED
         limit = TUNED_LIMIT if tuned else QUICK_LIMIT
-        regions = []
+        regions: list[Region] = []
+        inside: set[int] = set()
         for key in keys:
-            region = discover(native.space, key, reached, limit, tuned)
+            # What lies in a region that is made now is most likely reached there only.
+            region = discover(native.space, key, self.reached, limit, tuned) if key not in inside else None
             if region is not None:
                 regions.append(region)
+                inside.update(run[0].address | key & 1 for run in region.runs)
         if not regions:
             return
         if self.arena.size > self.limit:
@@ -300,11 +372,17 @@ class Native:
             for name, region in zip(names, regions, strict=True)
         ]
         data = self.compiler().compile("\n".join(texts), shape)
-        for region, address in zip(regions, self.arena.load(data, names), strict=True):
-            self._add(native, region, address, shape)
+        if self.enter is None:
+            self._make_enter()
+        for region, (address, size) in zip(regions, self.arena.load(data, names), strict=True):
+            self._add(native, region, address, size, shape)
 
-    def _add(self, native: NativeSpace, region: Region, address: int, shape: Shape) -> None:
-        made = Compiled(shape, region.key, address, region.spans, region.code, region.instructions)
+    def _add(self, native: NativeSpace, region: Region, address: int, size: int, shape: Shape) -> None:
+        heads = tuple(run[0].address | region.key & 1 for run in region.runs)
+        made = Compiled(
+            shape, region.key, address, size, region.spans, region.code, heads, region.instructions
+        )
+        made.kept = native.looked.get(region.key >> 12, "")
         self.compiled += 1
         self.blocks += len(region.runs)
         self.instructions += region.instructions
@@ -315,21 +393,24 @@ class Native:
         native.install(made)
 
     def compiler(self) -> Compiler:
-        """The compiler, and with it the way into native code."""
+        """The compiler, loaded when it is wanted first."""
         if self._compiler is None:
             from retrap.machine.llvm.compiler import Compiler
 
             self._compiler = Compiler()
-        if self.enter is None:
-            self._make_enter(self._compiler)
         return self._compiler
 
-    def _make_enter(self, compiler: Compiler) -> None:
+    def _make_enter(self) -> None:
+        """The way into native code."""
         from retrap.machine.llvm import trampoline
 
-        data = compiler.compile(trampoline.text(*trampoline.python_addresses()), Shape.TUNED)
-        self._door = Arena()
-        (address,) = self._door.load(data, [trampoline.NAME])
+        store, name = self.store, self.store.special(trampoline.NAME) if self.store is not None else ""
+        data = store.read(name) if store is not None else None
+        if data is None:
+            data = self.compiler().compile(trampoline.text(), Shape.TUNED)
+            if store is not None:
+                store.write(name, data)
+        ((address, _),) = self._door.load(data, [trampoline.NAME])
         self.enter = trampoline.make_callable(address)
 
     def flush(self) -> None:
@@ -339,3 +420,20 @@ class Native:
             native.clear()
         self.library.clear()
         self.arena = Arena()
+
+
+def _save(store: Store, library: dict[int, list[Compiled]]) -> None:
+    """Keep for later runs what this one compiled."""
+    files: dict[str, list[Record]] = {}
+    for versions in library.values():
+        for made in versions:
+            if made.kept and made.size:
+                record = Record(
+                    made.shape, made.key, made.instructions, made.spans, made.heads, digest_of(made.code),
+                    ctypes.string_at(made.address, made.size),
+                )  # fmt: skip
+                files.setdefault(made.kept, []).append(record)
+    for name, records in files.items():
+        store.add(name, records)
+    if files:
+        store.trim()

@@ -188,8 +188,14 @@ def _clz(e: Emitter, n: Node) -> str:
 
 
 def _rbit(e: Emitter, n: Node) -> str:
-    kind = f"i{n.width}"
-    return e.define(f"call {kind} @llvm.bitreverse.{kind}({kind} {e.force(n.a)})")
+    # Not llvm.bitreverse, for which hosts want constants in memory: a function must be all in its text.
+    kind, x = f"i{n.width}", e.force(n.a)
+    for shift, mask in ((1, 0x55), (2, 0x33), (4, 0x0F)):
+        every = int.from_bytes(bytes([mask]) * (n.width // 8), "little")
+        high = e.define(f"and {kind} {e.define(f'lshr {kind} {x}, {shift}')}, {every}")
+        low = e.define(f"shl {kind} {e.define(f'and {kind} {x}, {every}')}, {shift}")
+        x = e.define(f"or {kind} {high}, {low}")
+    return e.define(f"call {kind} @llvm.bswap.{kind}({kind} {x})")
 
 
 def _compare(name: str) -> Rule:
@@ -250,7 +256,7 @@ DECLARATIONS: Final = "\n".join(
     for w in (32, 64)
     for name, signature in (
         ("ctlz", "i{w}, i1"),
-        ("bitreverse", "i{w}"),
+        ("bswap", "i{w}"),
         ("fshr", "i{w}, i{w}, i{w}"),
     )
 )

@@ -9,6 +9,7 @@ since 3.10): no argument tuple, no conversion by name, about 50 ns.
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -19,14 +20,17 @@ Enter = Callable[[int, int, int], int]
 
 NAME: Final = "enter"
 
-def text(as_unsigned: int, from_unsigned: int) -> str:
-    """The function, calling PyLong_AsUnsignedLongLong and PyLong_FromUnsignedLongLong at these host addresses."""
+def text() -> str:
+    """The function. Its `self` is a bytes object with the host addresses that `_python_addresses` gives."""
+    content = bytes.__basicsize__ - 1
     chain, lookup = int(Exit.CHAIN), int(Exit.LOOKUP)
     return f"""
-define ptr @{NAME}(ptr %self, ptr %args, i64 %count) {{
+define ptr @{NAME}(ptr %self, ptr %args, i64 %count) #0 {{
 entry:
-%as = inttoptr i64 {as_unsigned} to ptr
-%from = inttoptr i64 {from_unsigned} to ptr
+%asp = getelementptr i8, ptr %self, i64 {content}
+%as = load ptr, ptr %asp
+%fromp = getelementptr i8, ptr %self, i64 {content + 8}
+%from = load ptr, ptr %fromp
 %a0 = load ptr, ptr %args
 %context = call i64 %as(ptr %a0)
 %a1p = getelementptr i8, ptr %args, i64 8
@@ -109,14 +113,14 @@ class _Method(ctypes.Structure):
 _METH_FASTCALL: Final = 0x80
 
 
-def python_addresses() -> tuple[int, int]:
-    """Host addresses of the two conversion functions that `text` wants."""
+def _python_addresses() -> bytes:
+    """Host addresses of PyLong_AsUnsignedLongLong and PyLong_FromUnsignedLongLong."""
     api = ctypes.pythonapi
 
     def address(function: Any) -> int:
         return ctypes.cast(function, ctypes.c_void_p).value or 0
 
-    return address(api.PyLong_AsUnsignedLongLong), address(api.PyLong_FromUnsignedLongLong)
+    return struct.pack("=QQ", address(api.PyLong_AsUnsignedLongLong), address(api.PyLong_FromUnsignedLongLong))
 
 
 _methods: Final[list[_Method]] = []
@@ -128,6 +132,6 @@ def make_callable(address: int) -> Enter:
     method = _Method(NAME.encode(), address, _METH_FASTCALL, None)
     _methods.append(method)
     new = ctypes.pythonapi.PyCFunction_NewEx
-    new.restype, new.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-    made: Enter = new(ctypes.addressof(method), None, None)
+    new.restype, new.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
+    made: Enter = new(ctypes.addressof(method), _python_addresses(), None)
     return made

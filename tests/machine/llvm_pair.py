@@ -70,7 +70,7 @@ class Machine:
         self.spaces = [AddressSpace(self.memory), AddressSpace(self.memory)]
         self.context: Context = ContextArena().allocate()
         self.retired = 0
-        self.llvm = LlvmBackend(self.memory, hot=hot, period=period, samples=1) if native else None
+        self.llvm = LlvmBackend(self.memory, hot=hot, period=period, samples=1, cache=False) if native else None
         self.backend: Backend = self.llvm or Evaluator(self.memory)
 
     def run(self, space: int, budget: int) -> Trap:

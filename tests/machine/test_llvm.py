@@ -1,4 +1,4 @@
-"""The llvm backend against the evaluator, on random programs under a random host, and on the cases that are hard."""
+"""The llvm backend against the evaluator: random programs under a random host, and the cases that are hard."""
 
 from __future__ import annotations
 
