@@ -76,9 +76,11 @@ def _steps() -> tuple[Step, ...]:
     names.update(size="i.extra.size", alignment="i.extra.alignment")
     names.update(helper="HELPERS[i.extra[0]]", arguments="*[v[n] for n in i.extra[1]]")
     scope: dict[str, Any] = {"load": load, "store": store, "signed_divide": signed_divide, "HELPERS": HELPERS}
-    for op, line in MEANING.items():
-        # The lines are the table above: no input reaches them.
-        exec(f"def {op.name}(v, i, words, space, retired):\n {line.format(**names)}", scope)
+    # The lines are the table above: no input reaches them.
+    functions = (
+        f"def {op.name}(v, i, words, space, retired):\n {line.format(**names)}" for op, line in MEANING.items()
+    )
+    exec("\n".join(functions), scope)
     return tuple(scope[op.name] for op in sorted(MEANING))
 
 
