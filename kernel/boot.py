@@ -72,6 +72,16 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceRegion:
+    """A device's registers `[base, base + size)`, page-aligned, and the model that behaves there ("" = plain)."""
+
+    name: str
+    base: int
+    size: int
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BuildOptions:
     """The kernel's build configuration, as far as user code can see it (manifest `[kernel]`)."""
 
@@ -112,5 +122,8 @@ class BootPlan:
     tcb_address: int  # physical, of the initial thread's TCB
     empty_slots: tuple[int, int]  # first and past-the-last free slot of the initial CNode
     kernel_irqs: tuple[int, ...] = (27,)  # interrupts that the kernel keeps for itself (its timer)
+    globals_frame: int = 0  # physical; of the page at 0xffffc000 that shows the IPC buffer, until 3.2.0
     kernel_devices: int = 0  # pages of devices that the kernel maps for itself, from 0xfff00000 on
+    devices: tuple[DeviceRegion, ...] = field(default=())
+    serial_input: bytes = b""  # what arrives on the serial line
     regions: tuple[Region, ...] = field(default=())  # the memory map, for display and for the invariants

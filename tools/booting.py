@@ -8,11 +8,12 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from retrap.kernel.boot import BootPlan
+from retrap.loader.files import read_file
 from retrap.loader.image import Image, load_image
 from retrap.loader.layout import plan as lay_out
 from retrap.loader.manifest import Manifest, load_manifest, manifest_from_data
@@ -30,6 +31,10 @@ _UNRECORDED: Final = (("image", "path"), ("image", "kernel"), ("platform", "devi
 
 DEVICE_TREE: Final = "device tree"
 KERNEL: Final = "kernel"
+SERIAL: Final = "serial input"
+
+MAX_INPUT: Final = 64 << 20
+"""Bytes of serial input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ def prepare(
     platform: str | None = None,
     arguments: str | None = None,
     max_instructions: int | None = None,
+    serial_input: str | Path | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Prepared:
     """Read the image and the manifest and lay the system out. Options given here win over the manifest.
@@ -93,6 +99,7 @@ def prepare(
         "kernel.release": kernel,
         "platform.name": platform,
         "limits.max_instructions": max_instructions,
+        "input.serial": None if serial_input is None else str(serial_input),
     }
     wanted = {key: value for key, value in options.items() if value is not None}
     read = load_manifest(manifest, wanted)
@@ -102,7 +109,8 @@ def prepare(
         raise read.error("image.path", "missing, and no image is named on the command line")
     loaded = load_image(read.image_path)
     settled = settle(read, loaded, warn) if warn else settle(read, loaded)
-    return Prepared(loaded, settled, lay_out(loaded, settled))
+    serial = b"" if settled.serial_path is None else read_file(settled.serial_path, MAX_INPUT)
+    return Prepared(loaded, settled, replace(lay_out(loaded, settled), serial_input=serial))
 
 
 def prepare_from_trace(trace: Reader, kernel: str | None = None) -> Prepared:
@@ -118,7 +126,7 @@ def prepare_from_trace(trace: Reader, kernel: str | None = None) -> Prepared:
     read = manifest_from_data(data, platform, inputs.get(DEVICE_TREE), inputs.get(KERNEL))
     image = Image(trace.header.image_name, trace.image())
     settled = settle(read, image)
-    return Prepared(image, settled, lay_out(image, settled))
+    return Prepared(image, settled, replace(lay_out(image, settled), serial_input=inputs.get(SERIAL, b"")))
 
 
 def header(prepared: Prepared) -> tuple[Header, list[bytes]]:
@@ -129,6 +137,8 @@ def header(prepared: Prepared) -> tuple[Header, list[bytes]]:
         inputs.append((DEVICE_TREE, manifest.platform.device_tree))
     if manifest.kernel_file is not None:
         inputs.append((KERNEL, manifest.kernel_file))
+    if plan.serial_input:
+        inputs.append((SERIAL, plan.serial_input))
     data = copy.deepcopy(dict(manifest.data))
     for table, key in _UNRECORDED:
         if isinstance(data.get(table), dict):
@@ -167,7 +177,7 @@ def plan_digest(plan: BootPlan) -> bytes:
     rest = (
         plan.release.name, plan.options, plan.platform, plan.ram, plan.kernel_base, plan.max_irq, plan.clock_hz,
         plan.caps, plan.mappings, plan.entry, plan.bootinfo_address, plan.ipc_buffer_address,
-        plan.ipc_buffer_frame, plan.tcb_address, plan.empty_slots, plan.regions,
+        plan.ipc_buffer_frame, plan.tcb_address, plan.empty_slots, plan.regions, plan.devices, plan.serial_input,
     )  # fmt: skip
     digest.update(repr(rest).encode())
     return digest.digest()
@@ -233,6 +243,7 @@ def boot(
     trace: str | Path | None = None,
     backend: str = "auto",
     max_instructions: int | None = None,
+    serial_input: str | Path | None = None,
     check: str = "off",
     console: Callable[[bytes], None] | None = None,
     report: Callable[[Record], None] | None = None,
@@ -249,6 +260,7 @@ def boot(
         platform=platform,
         arguments=arguments,
         max_instructions=max_instructions,
+        serial_input=serial_input,
     )
     return run(
         prepared,
@@ -281,6 +293,7 @@ def command(
     backend: str,
     max_instructions: int | None,
     arguments: str | None,
+    serial_input: Path | None,
     strace: bool,
     stats: bool,
     check: str,
@@ -297,6 +310,7 @@ def command(
         platform=platform,
         arguments=arguments,
         max_instructions=max_instructions,
+        serial_input=serial_input,
         warn=lambda text: write_error(f"retrap: warning: {text}\n"),
     )
     if dry_run:

@@ -137,6 +137,9 @@ def boot(
     arguments: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Arguments for the root task (/chosen/bootargs).")
     ] = None,
+    serial_input: Annotated[
+        Path | None, typer.Option("--input", metavar="FILE", help="Bytes that arrive on the first UART.")
+    ] = None,
     strace: Annotated[bool, typer.Option("--strace", help="Print each trap as it happens.")] = False,
     stats: Annotated[bool, typer.Option("--stats", help="Say at the end what the run took.")] = False,
     check: Annotated[
@@ -159,6 +162,7 @@ def boot(
         backend=backend,
         max_instructions=max_instructions,
         arguments=arguments,
+        serial_input=serial_input,
         strace=strace,
         stats=stats,
         check=check,

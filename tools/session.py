@@ -20,6 +20,7 @@ from retrap.kernel.effects import IDLE, Effects
 from retrap.kernel.engine import Kernel
 from retrap.machine.context import Context, ContextArena
 from retrap.machine.cpu import Cpu
+from retrap.machine.devices import Serial, make
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.traps import INTERRUPT, TrapKind
 from retrap.tools.errors import EngineBug
@@ -66,6 +67,9 @@ class Session:
         self.memory: Final = PhysicalMemory(plan.ram)
         self.kernel: Final = Kernel(plan, self.memory, ContextArena())
         self.cpu: Final = Cpu(self.memory, backend)
+        self.serial: Final = Serial(plan.serial_input)
+        for device in plan.devices:
+            self.memory.attach(make(device.model, self.serial), device.base, device.size)
         self.check: Final = check
         self.traps = 0
         self.interrupted = False
@@ -102,6 +106,7 @@ class Session:
         next_tick = (cpu.retired // tick + 1) * tick
         last = limit if limit is not None else 1 << 62
         interrupt = TrapKind.INTERRUPT
+        sent = self.serial.sent
         while True:
             now = cpu.retired
             if self.interrupted:
@@ -133,6 +138,11 @@ class Session:
                 watcher.after(effects)
             if effects.console and console is not None:
                 console(bytes(effects.console))
+            if sent:
+                # What went through a UART comes out at the next kernel entry.
+                if console is not None:
+                    console(bytes(sent))
+                sent.clear()
             if self.check != "off":
                 self._verify()
             if kernel.crashed:
