@@ -21,6 +21,13 @@ class Device(Protocol):
         """What a store of `size` bytes at `offset` does."""
 
 
+def _anonymous(size: int) -> mmap.mmap:
+    """Zeroed host memory of this process alone: only then does giving pages back (`clear`) zero them."""
+    if hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return mmap.mmap(-1, size)
+
+
 @final
 class RamRegion:
     """`[base, base + size)` of physical address space, backed by one host mapping that starts as zeroes."""
@@ -31,7 +38,7 @@ class RamRegion:
         self.base: Final = base
         self.size: Final = size
         self.end: Final = base + size
-        self.mapping: Final = mmap.mmap(-1, size)
+        self.mapping: Final = _anonymous(size)
         self.data: Final = memoryview(self.mapping)
         self.words: Final = self.data.cast("I")
         self.halves: Final = self.data.cast("H")
