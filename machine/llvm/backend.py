@@ -13,7 +13,7 @@ from retrap.machine.context import Context, Slot
 from retrap.machine.evaluate import Evaluator
 from retrap.machine.llvm.layout import Env, Exit
 from retrap.machine.llvm.lower import Shape
-from retrap.machine.llvm.native import Native, NativeSpace
+from retrap.machine.llvm.native import TUNED_LIMIT, Native, NativeSpace
 from retrap.machine.llvm.region import straight
 from retrap.machine.llvm.store import open_store
 from retrap.machine.memory import PhysicalMemory
@@ -64,14 +64,14 @@ class LlvmBackend:
     ) -> None:
         """`hot`, `period`, `samples`: see `HOT`, `SLICE` and `SAMPLES`. `cache`: use `store`."""
         self.hot: Final = hot
-        self.period: Final = period
+        self.period: Final = max(period, 2 * TUNED_LIMIT)  # any basic block is shorter
         self.samples: Final = samples
         self.native: Final = Native(memory, open_store() if cache else None)
         self.evaluator: Final = Evaluator(memory)
         self.heads: Final[dict[int, Head]] = {}
         """PC | Thumb → a basic block that has been evaluated, in any address space."""
         self.retired = 0
-        self._slice = period
+        self._slice = self.period
 
     def run(self, context: Context, space: AddressSpace, retired: int, budget: int) -> Trap:
         """Execute up to `budget` instructions; `retired` counts those completed."""

@@ -481,28 +481,50 @@ class Lowering(Emitter):
         address = self.force(self.make(Op.ADD, 32, 0, root, span.low & WORD, 0) if span.low else root)
         if address.lstrip("-").isdigit():
             address = self.define(f"add i32 {address}, 0")
-        bad = ""
+        odd = crossing = ""
         if span.alignment > 1:
             low = self.define(f"and i32 {address}, {span.alignment - 1}")
-            bad = self.define(f"icmp ne i32 {low}, 0")
+            odd = self.define(f"icmp ne i32 {low}, 0")
         if size > span.alignment:
             low = self.define(f"and i32 {address}, 4095")
-            off = self.define(f"icmp ugt i32 {low}, {4096 - size}")
-            bad = self.define(f"or i1 {bad}, {off}") if bad else off
-        page = self.define(f"lshr i32 {address}, 12")
-        index = self.define(f"zext i32 {page} to i64")
-        at = self.define(f"getelementptr i64, ptr %{'r' if op is Op.LOAD else 'w'}t, i64 {index}")
-        entry = self.define(f"load i64, ptr {at}, !invariant.load !1")
-        absent = self.define(f"icmp eq i64 {entry}, 0")
-        bad = self.define(f"or i1 {bad}, {absent}") if bad else absent
+            crossing = self.define(f"icmp ugt i32 {low}, {4096 - size}")
+        entry = self._entry(address, op)
+        bad = self.define(f"icmp eq i64 {entry}, 0")
+        for other in (odd, crossing):
+            if other:
+                bad = self.define(f"or i1 {bad}, {other}")
         self.fresh += 1
         label = f"m{self.fresh}"
         self.out.append(f"br i1 {bad}, label %{label}x, label %{label}, !prof !0")
-        self._aside(f"{label}x", self._step.address, Exit.TOUCH, self._unused, address)
+        if crossing:
+            self._try_across(label, address, size, entry, odd, op)
+        self._aside(f"{label}{'y' if crossing else 'x'}", self._step.address, Exit.TOUCH, self._unused, address)
         self._label(label)
         wide = self.define(f"zext i32 {address} to i64")
         host = self.define(f"add i64 {entry}, {wide}")
         span.base = self.define(f"inttoptr i64 {host} to ptr")
+
+    def _entry(self, address: str, op: Op) -> str:
+        """The page table's entry for an address."""
+        page = self.define(f"lshr i32 {address}, 12")
+        index = self.define(f"zext i32 {page} to i64")
+        at = self.define(f"getelementptr i64, ptr %{'r' if op is Op.LOAD else 'w'}t, i64 {index}")
+        return self.define(f"load i64, ptr {at}, !invariant.load !1")
+
+    def _try_across(self, label: str, address: str, size: int, entry: str, odd: str, op: Op) -> None:
+        """A side path for what may reach into the next page: where that lies behind this one in the host's memory
+        too, their entries are equal, and all is well."""
+        side, pointers = self.enter_side(True), self._pointers
+        self._label(f"{label}x")
+        last = self.define(f"add i32 {address}, {size - 1}")
+        same = self.define(f"icmp eq i64 {self._entry(last, op)}, {entry}")
+        there = self.define(f"icmp ne i64 {entry}, 0")
+        good = self.define(f"and i1 {same}, {there}")
+        if odd:
+            good = self.define(f"and i1 {good}, {self.define(f'xor i1 {odd}, true')}")
+        self.out.append(f"br i1 {good}, label %{label}, label %{label}y")
+        self.leave_side(side)
+        self._pointers = pointers
 
     def _check(self, value: str, comparison: str, touched: str) -> None:
         """Leave for the evaluator if `value` compares so with 0."""

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 TABLE_BYTES: Final = (1 << 20) * 8
 CACHE_MASK: Final = (1 << JUMP_CACHE_BITS) - 1
 CACHE_BYTES: Final = 16 << JUMP_CACHE_BITS
+LAST_PAGE: Final = 0xFFFFF
+"""Native code does not touch it: what reaches beyond it goes on at 0, which is not behind it in host memory."""
+
 EMPTY: Final = (1 << 64) - 1
 
 QUICK_LIMIT: Final = 160
@@ -149,7 +152,7 @@ class NativeSpace:
     def fill(self, page: int) -> None:
         """Let native code touch a virtual page directly, as far as its mapping allows."""
         entry = self.space.pages.get(page)
-        if entry is None:
+        if entry is None or page == LAST_PAGE:
             return
         physical = entry >> 4
         memory = self.space.memory
