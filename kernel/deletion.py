@@ -51,6 +51,14 @@ def delete_one(state: KernelState, slot: Slot) -> None:
     _empty(state, slot, NULL)
 
 
+def finalise(state: KernelState, slot: Slot) -> None:
+    """Do what deleting the capability in `slot` does to its object, and leave in the slot what is left (Recycle).
+
+    That is the capability itself, or an empty zombie. Raises `Preempted`.
+    """
+    _finalise_slot(state, slot, True)
+
+
 def long_running(slot: Slot) -> bool:
     """Whether deleting the capability in `slot` could take many steps."""
     tag = slot.cap.tag

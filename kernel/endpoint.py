@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from retrap.kernel import queues
-from retrap.kernel.caps import GRANT, EndpointCap
+from retrap.kernel.caps import GRANT, WRITE, EndpointCap
 from retrap.kernel.notification import complete_signal, receive_failed
-from retrap.kernel.scheduler import enqueue, possible_switch_to, reschedule_required, set_thread_state
+from retrap.kernel.scheduler import enqueue, reschedule_required, set_thread_state
 from retrap.kernel.state import KernelState
 from retrap.kernel.structures import EP_RECEIVE, EP_SEND, NTFN_ACTIVE, Endpoint, Tcb, ThreadState
 from retrap.kernel.threads import setup_caller_cap
@@ -39,13 +39,14 @@ def send_ipc(
     receiver = endpoint.head
     assert receiver is not None
     queues.remove(endpoint, receiver)
-    transfer(state, thread, endpoint, badge, can_grant, receiver)
+    diminish = receiver.block_diminish
+    transfer(state, thread, endpoint, badge, can_grant, receiver, diminish)
     reply_can_grant = receiver.block_can_grant
     receiver.blocked_on = None
     set_thread_state(state, receiver, ThreadState.RUNNING)
-    possible_switch_to(state, receiver)
+    state.wakeups.hand_over(state, receiver)
     if call:
-        if can_grant or can_grant_reply:
+        if (can_grant or can_grant_reply) and not diminish:
             setup_caller_cap(state, thread, receiver, reply_can_grant)
         else:
             # Nobody can answer: the caller waits for ever.
@@ -62,12 +63,19 @@ def receive_ipc(state: KernelState, thread: Tcb, cap: EndpointCap, blocking: boo
         complete_signal(state, bound, thread)
         return True
 
+    # Before grant-reply rights, every reply could carry capabilities. Until 2.1.0, who cannot send to an endpoint
+    # could receive neither write rights nor reply capabilities through it.
+    facts = state.facts
+    reply_can_grant = cap.rights & GRANT != 0 or not facts.grant_reply
+    diminish = facts.receive_only_diminishes and not cap.rights & WRITE
+
     if endpoint.state != EP_SEND:
         if not blocking:
             receive_failed(state, thread)
             return False
         thread.blocked_on = endpoint
-        thread.block_can_grant = cap.rights & GRANT != 0
+        thread.block_can_grant = reply_can_grant
+        thread.block_diminish = diminish
         set_thread_state(state, thread, ThreadState.BLOCKED_ON_RECEIVE)
         queues.append(endpoint, thread)
         endpoint.state = EP_RECEIVE
@@ -76,16 +84,16 @@ def receive_ipc(state: KernelState, thread: Tcb, cap: EndpointCap, blocking: boo
     sender = endpoint.head
     assert sender is not None
     queues.remove(endpoint, sender)
-    transfer(state, sender, endpoint, sender.block_badge, sender.block_can_grant, thread)
+    transfer(state, sender, endpoint, sender.block_badge, sender.block_can_grant, thread, diminish)
     sender.blocked_on = None
     if sender.block_is_call:
-        if sender.block_can_grant or sender.block_can_grant_reply:
-            setup_caller_cap(state, sender, thread, cap.rights & GRANT != 0)
+        if (sender.block_can_grant or sender.block_can_grant_reply) and not diminish:
+            setup_caller_cap(state, sender, thread, reply_can_grant)
         else:
             set_thread_state(state, sender, ThreadState.INACTIVE)
     else:
         set_thread_state(state, sender, ThreadState.RUNNING)
-        possible_switch_to(state, sender)
+        state.wakeups.wake(state, sender)
     return True
 
 

@@ -88,7 +88,10 @@ class Kernel:
 
     def waits_for_time(self) -> bool:
         """Whether a timer tick can make an idle system run again: threads of another domain are ready."""
-        return any(self.state.ready_bitmaps) or self.state.interrupt_pending()
+        # (A ready thread of the only domain does not count: until 7.0.0 one of priority 0 that an interrupt woke
+        # waits for the next decision, and ticks of the idle thread make none.)
+        state = self.state
+        return (state.options.num_domains > 1 and any(state.ready_bitmaps)) or state.interrupt_pending()
 
     def raise_irq(self, irq: int) -> None:
         """A device's interrupt line became active: taken at the next kernel entry, if it is not masked."""
@@ -132,6 +135,7 @@ class Kernel:
                 activate(state)
             if state.pending_irqs & ~state.masked_irqs:
                 self._take_irqs()
+            state.thread_registers.leaving(state, thread)
         except KernelDied as died:
             state.crashed = str(died)
             state.halted = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from retrap.kernel import queues
 from retrap.kernel.registers import BADGE, FIRST_MR, INFO, write_register
-from retrap.kernel.scheduler import possible_switch_to, set_thread_state
+from retrap.kernel.scheduler import set_thread_state
 from retrap.kernel.state import KernelState
 from retrap.kernel.structures import (
     NTFN_ACTIVE,
@@ -29,7 +29,7 @@ def _deliver(state: KernelState, thread: Tcb, badge: int, word: int) -> None:
 def _wake(state: KernelState, thread: Tcb, badge: int, word: int) -> None:
     set_thread_state(state, thread, ThreadState.RUNNING)
     _deliver(state, thread, badge, word)
-    possible_switch_to(state, thread)
+    state.wakeups.wake(state, thread)
 
 
 def send_signal(state: KernelState, notification: Notification, badge: int, word: int = 0) -> None:

@@ -7,6 +7,9 @@ users and kept exactly.
 
 from __future__ import annotations
 
+from typing import Final, final
+
+from retrap.kernel.policies import Wakeups
 from retrap.kernel.registers import RESTART_PC, set_next_pc
 from retrap.kernel.state import CHOOSE, RESUME, SWITCH, KernelState
 from retrap.kernel.structures import Tcb, ThreadState
@@ -107,27 +110,35 @@ def reschedule_required(state: KernelState) -> None:
     state.action = CHOOSE
 
 
-def possible_switch_to(state: KernelState, target: Tcb) -> None:
-    """The thread became ready: consider it at the end of this entry. A second one in an entry just queues."""
-    if target.domain != state.domain:
-        enqueue(state, target)
-    elif state.action != RESUME:
-        reschedule_required(state)
-        enqueue(state, target)
-    else:
-        state.action = SWITCH
-        state.candidate = target
-
-
 def set_priority(state: KernelState, thread: Tcb, priority: int) -> None:
     """Change a thread's priority (TCB_SetPriority); a ready one is considered again."""
     dequeue(state, thread)
     thread.priority = priority
+    state.reprioritise(state, thread)
+
+
+def _reprioritise_candidate(state: KernelState, thread: Tcb) -> None:
+    """A ready thread is treated as one that woke up (11.0.0)."""
     if is_runnable(thread):
         if thread is state.current:
             reschedule_required(state)
         else:
-            possible_switch_to(state, thread)
+            state.wakeups.wake(state, thread)
+
+
+def _reprioritise_runnable(state: KernelState, thread: Tcb) -> None:
+    """Any ready thread's new priority makes the kernel choose anew (9.0.0 to 10.1.1)."""
+    if is_runnable(thread):
+        enqueue(state, thread)
+        reschedule_required(state)
+
+
+def _reprioritise_self(state: KernelState, thread: Tcb) -> None:
+    """Others are only queued, and run when something else makes the kernel choose (until 8.0.0)."""
+    if is_runnable(thread):
+        enqueue(state, thread)
+    if thread is state.current:
+        reschedule_required(state)
 
 
 def set_domain(state: KernelState, thread: Tcb, domain: int) -> None:
@@ -168,6 +179,7 @@ def _switch_to(state: KernelState, thread: Tcb) -> None:
     thread.context.words[_EXCLUSIVE] = 0  # a thread switch opens the local monitor
     dequeue(state, thread)
     state.current = thread
+    state.thread_registers.switched(state, thread)
 
 
 def _next_domain(state: KernelState) -> None:
@@ -194,6 +206,7 @@ def _choose(state: KernelState) -> None:
     else:
         set_vm_root(state, state.idle)
         state.current = state.idle
+        state.thread_registers.switched(state, state.idle)
 
 
 def schedule(state: KernelState) -> None:
@@ -208,6 +221,36 @@ def schedule(state: KernelState) -> None:
     if action == CHOOSE:
         _choose(state)
     else:
+        state.wakeups.settle(state, was_runnable)
+        state.candidate = None
+    state.action = RESUME
+
+
+@final
+class Candidate(Wakeups):
+    """A thread that woke up runs if it has the highest priority; between equals the running thread goes on.
+
+    Since 8.0.0. It waits unqueued in `state.candidate`; a second one in the same entry just queues, and so does
+    the first.
+    """
+
+    __slots__ = ()
+
+    def hand_over(self, state: KernelState, target: Tcb) -> None:
+        self.wake(state, target)
+
+    def wake(self, state: KernelState, target: Tcb) -> None:
+        if target.domain != state.domain:
+            enqueue(state, target)
+        elif state.action != RESUME:
+            reschedule_required(state)
+            enqueue(state, target)
+        else:
+            state.action = SWITCH
+            state.candidate = target
+
+    def settle(self, state: KernelState, was_runnable: bool) -> None:
+        current = state.current
         candidate = state.candidate
         assert candidate is not None
         priority = candidate.priority
@@ -222,8 +265,55 @@ def schedule(state: KernelState) -> None:
             _choose(state)
         else:
             _switch_to(state, candidate)
-        state.candidate = None
-    state.action = RESUME
+
+
+@final
+class Direct(Wakeups):
+    """Who is given a message runs at once, unless the running thread has a higher priority.
+
+    Until 7.0.0. Who wakes up for another reason has to have a higher priority than the running thread, even one
+    that has just blocked, and even the idle thread, whose priority is 0.
+    """
+
+    __slots__ = ()
+
+    def hand_over(self, state: KernelState, target: Tcb) -> None:
+        self._consider(state, target, target.priority >= state.current.priority)
+
+    def wake(self, state: KernelState, target: Tcb) -> None:
+        self._consider(state, target, target.priority > state.current.priority)
+
+    def _consider(self, state: KernelState, target: Tcb, precedes: bool) -> None:
+        if target.domain != state.domain:
+            enqueue(state, target)
+            return
+        action = state.action
+        if precedes and action == RESUME:
+            state.action = SWITCH
+            state.candidate = target
+            return
+        enqueue(state, target)
+        if action == SWITCH:
+            reschedule_required(state)
+
+    def settle(self, state: KernelState, was_runnable: bool) -> None:
+        candidate = state.candidate
+        assert candidate is not None
+        _switch_to(state, candidate)
+
+
+_WAKEUPS: Final[dict[str, type[Wakeups]]] = {"candidate": Candidate, "direct": Direct}
+_REPRIORITISE: Final = {
+    "candidate": _reprioritise_candidate,
+    "runnable": _reprioritise_runnable,
+    "self": _reprioritise_self,
+}
+
+
+def choose_policies(state: KernelState) -> None:
+    """Take the scheduling rules of the release, at boot."""
+    state.wakeups = _WAKEUPS[state.facts.wakeup]()
+    state.reprioritise = _REPRIORITISE[state.facts.set_priority_preempts]
 
 
 def activate(state: KernelState) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from retrap.kernel import derivation
+from retrap.kernel import derivation, thread_registers
 from retrap.kernel.boot import BootCap, BootPlan, CapKind, Mapping
 from retrap.kernel.caps import (
     VM_KERNEL_ONLY,
@@ -27,6 +27,7 @@ from retrap.kernel.objects.domain import install_schedule
 from retrap.kernel.objects.table import install
 from retrap.kernel.objects.tcb import new_thread
 from retrap.kernel.registers import PC, R0, RESTART_PC, THUMB
+from retrap.kernel.scheduler import choose_policies
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import KernelState
 from retrap.kernel.structures import (
@@ -65,9 +66,16 @@ def boot(plan: BootPlan, memory: PhysicalMemory, arena: ContextArena) -> KernelS
     """The state in which the initial thread is about to execute its first instruction."""
     state = KernelState(plan, memory, arena)
     install(state)
+    choose_policies(state)
+    state.thread_registers = thread_registers.choose(state.facts)
+    thread_registers.show_globals_frame(state, state.no_space)
     for load in plan.loads:
         memory.write(load.address, load.data)
     install_schedule(state, MANY_DOMAIN_SCHEDULES if plan.options.num_domains > 1 else 2)
+    if state.facts.initial_domain == "schedule":
+        # The schedule is compiled in, and the default one is domain 0 for one tick, over and over.
+        state.domain_schedule[:] = [(0, 1)]
+        state.domain_time = 1
 
     by_kind: dict[CapKind, list[BootCap]] = {}
     for cap in plan.caps:
@@ -78,7 +86,7 @@ def boot(plan: BootPlan, memory: PhysicalMemory, arena: ContextArena) -> KernelS
     _make_vspace(state, by_kind, plan.mappings)
     thread = new_thread(state, plan.tcb_address)
     for boot_cap in plan.caps:
-        derivation.place_root(node.slot(boot_cap.slot), _boot_cap(boot_cap))
+        derivation.place_root(node.slot(boot_cap.slot), _boot_cap(boot_cap, state.facts.boot_untypeds_dirty))
     _start(state, thread, node, by_kind)
     return state
 
@@ -110,13 +118,14 @@ def _make_vspace(state: KernelState, by_kind: dict[CapKind, list[BootCap]], mapp
         map_frame(directory, mapping.virtual, mapping.size_bits, entry)
 
 
-def _boot_cap(boot: BootCap) -> Cap:
+def _boot_cap(boot: BootCap, dirty: bool) -> Cap:
     """The capability for one slot of the initial CNode."""
     kind = boot.kind
     address = boot.address
     if kind is CapKind.UNTYPED:
         # Marked full: the first Retype clears what the boot code may have left in it.
-        return UntypedCap(address, boot.size_bits, boot.device, 1 << boot.size_bits)
+        free = 1 << boot.size_bits if dirty else 0
+        return UntypedCap(address, boot.size_bits, boot.device, free)
     if kind is CapKind.FRAME:
         if boot.mapped_at is None:
             return FrameCap(address, boot.size_bits, boot.device, VM_READ_WRITE)
@@ -172,3 +181,5 @@ def _start(state: KernelState, thread: Tcb, node: CNode, by_kind: dict[CapKind, 
     thread.state = ThreadState.RUNNING
     state.current = thread
     set_vm_root(state, thread)
+    state.thread_registers.switched(state, thread)
+    state.thread_registers.leaving(state, thread)

@@ -11,6 +11,7 @@ from retrap.kernel.caps import TAGS, Cap
 from retrap.kernel.effects import IDLE, Effects
 from retrap.kernel.failures import Preempted
 from retrap.kernel.message import Invocation, Message
+from retrap.kernel.policies import ThreadRegisters, Wakeups
 from retrap.kernel.slots import Slot
 from retrap.kernel.structures import KernelObject, Tcb, ThreadState
 from retrap.machine.context import ContextArena
@@ -39,6 +40,15 @@ RESUME: Final = 0
 CHOOSE: Final = 1
 SWITCH: Final = 2
 
+def _tls_register(plan: BootPlan) -> str:
+    fact = plan.release.facts.tls_base_register
+    return plan.options.tls_register if fact == "build" else fact
+
+
+def _not_chosen(state: KernelState, thread: Tcb) -> None:
+    raise NotImplementedError
+
+
 ANY_SIZE: Final = -1  # the user chooses the size (Untyped)
 SLOT_SIZED: Final = -2  # the user chooses the number of slots (CapTable)
 
@@ -59,6 +69,11 @@ class KernelState:
         self.options: Final[BuildOptions] = plan.options
         self.release: Final[Release] = plan.release
         self.facts: Final[Facts] = plan.release.facts
+        # How this release decides; `retrap.kernel.startup` chooses.
+        self.wakeups = Wakeups()
+        self.thread_registers = ThreadRegisters()
+        self.reprioritise: Callable[[KernelState, Tcb], None] = _not_chosen
+        self.all_rights: Final = 15 if plan.release.facts.grant_reply else 7
         self.memory: Final = memory
         self.arena: Final = arena
         self.effects: Final = Effects()
@@ -86,7 +101,7 @@ class KernelState:
         self.current: Tcb = self.idle
 
         self.tls_register: Final = (
-            ContextSlot.TPIDRURO if plan.options.tls_register == "tpidruro" else ContextSlot.TPIDRURW
+            ContextSlot.TPIDRURO if _tls_register(plan) == "tpidruro" else ContextSlot.TPIDRURW
         )
 
         # Address spaces: what the current thread sees; `no_space` is empty (invalid or no VSpace root).

@@ -97,7 +97,7 @@ class Tcb(KernelObject):
     """A thread. `address` is the start of the TCB's 1 KiB; `number` counts threads in order of creation."""
 
     __slots__ = (
-        "block_badge", "block_can_grant", "block_can_grant_reply", "block_is_call", "blocked_on",
+        "block_badge", "block_can_grant", "block_can_grant_reply", "block_diminish", "block_is_call", "blocked_on",
         "bound_notification", "buffer_address", "buffer_cap", "buffer_physical", "buffer_words", "context",
         "domain", "fault", "fault_handler", "flags", "live", "max_priority", "name", "number", "priority",
         "queue_next", "queue_prev", "queued", "ready_next", "ready_prev", "reply_cap",
@@ -121,6 +121,7 @@ class Tcb(KernelObject):
         self.block_can_grant = False
         self.block_can_grant_reply = False
         self.block_is_call = False
+        self.block_diminish = False  # of a receiver: what it gets lacks the write right
         # Place in the queue of an endpoint or a notification.
         self.queue_next: Tcb | None = None
         self.queue_prev: Tcb | None = None

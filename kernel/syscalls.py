@@ -176,6 +176,8 @@ def handle_recv(state: KernelState, blocking: bool) -> None:
     """Recv and NBRecv: wait for the endpoint or notification that r0 names."""
     thread = state.current
     effects = state.effects
+    if not state.facts.caller_survives_wait:
+        delete_caller_cap(state, thread)
     cptr = thread.context.words[R0]
     effects.cptr = cptr
     try:
@@ -216,6 +218,8 @@ def _handle_reply(state: KernelState) -> None:
     if not reply_to_caller(state):
         effects.outcome = Outcome.IGNORED
         effects.reason = "nobody waits for a reply from this thread"
+        if state.options.debug and not state.facts.empty_reply_is_silent:
+            effects.reason += "; a debug kernel of this release complains"
 
 
 def _call(state: KernelState) -> bool:

@@ -10,7 +10,6 @@ from retrap.kernel.scheduler import (
     dequeue,
     enqueue,
     is_stopped,
-    possible_switch_to,
     reschedule_required,
     set_thread_state,
 )
@@ -62,8 +61,9 @@ def cancel_ipc(state: KernelState, thread: Tcb) -> None:
 def suspend(state: KernelState, thread: Tcb) -> None:
     """Stop the thread (TCB_Suspend)."""
     cancel_ipc(state, thread)
-    if thread.state == ThreadState.RUNNING:
-        # Between system calls: it is to continue where it is.
+    if thread.state == ThreadState.RUNNING and not state.facts.resume_repeats_call:
+        # Between system calls: it is to continue where it is. (Until 10.1.1 one that had not run since its system
+        # call was answered repeated the call.)
         write_register(state, thread, RESTART_PC, thread.context.words[PC])
     dequeue(state, thread)
     set_thread_state(state, thread, ThreadState.INACTIVE)
@@ -76,7 +76,7 @@ def restart(state: KernelState, thread: Tcb) -> None:
         setup_reply_master(thread)
         set_thread_state(state, thread, ThreadState.RESTART)
         enqueue(state, thread)
-        possible_switch_to(state, thread)
+        state.wakeups.wake(state, thread)
 
 
 def restart_all(state: KernelState, queue: Queue) -> None:

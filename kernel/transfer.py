@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from retrap.kernel import derivation
-from retrap.kernel.caps import EndpointCap, Tag
+from retrap.kernel.caps import GRANT, READ, EndpointCap, Tag
 from retrap.kernel.failures import LookupFailed, Refused
 from retrap.kernel.faults import reply_registers
 from retrap.kernel.lookup import lookup_slot, target_slot
@@ -33,11 +35,22 @@ from retrap.kernel.wire import (
     message_info,
 )
 
+_NO_WRITE: Final = READ | GRANT
+
 
 def transfer(
-    state: KernelState, sender: Tcb, endpoint: Endpoint | None, badge: int, grant: bool, receiver: Tcb
+    state: KernelState,
+    sender: Tcb,
+    endpoint: Endpoint | None,
+    badge: int,
+    grant: bool,
+    receiver: Tcb,
+    diminish: bool,
 ) -> None:
-    """Give the sender's message, or the fault it is in, to the receiver. `endpoint` is None in replies."""
+    """Give the sender's message, or the fault it is in, to the receiver. `endpoint` is None in replies.
+
+    `diminish`: capabilities lose their write rights on the way.
+    """
     fault = sender.fault
     if fault is not None:
         sent = write_message(state, receiver, fault.words(state, sender))
@@ -78,7 +91,7 @@ def transfer(
 
     info = info & 0xFFFF_F000 | length
     if caps:
-        info |= _transfer_caps(state, caps, endpoint, receiver)
+        info |= _transfer_caps(state, caps, endpoint, receiver, diminish)
     target[INFO] = info
     log.append((number, INFO, info))
     target[BADGE] = badge
@@ -123,7 +136,9 @@ def _receive_slot(state: KernelState, receiver: Tcb, buffer: memoryview) -> Slot
     return slot if slot.cap.tag == Tag.NULL else None
 
 
-def _transfer_caps(state: KernelState, caps: list[Slot], endpoint: Endpoint | None, receiver: Tcb) -> int:
+def _transfer_caps(
+    state: KernelState, caps: list[Slot], endpoint: Endpoint | None, receiver: Tcb, diminish: bool
+) -> int:
     """Give capabilities to the receiver; the two fields of the message info that say what it got.
 
     A capability to the very endpoint of this message is unwrapped: only its badge is given. Of the others one
@@ -144,7 +159,7 @@ def _transfer_caps(state: KernelState, caps: list[Slot], endpoint: Endpoint | No
             if target is None:
                 break
             try:
-                derived = derivation.derive(slot, cap)
+                derived = derivation.derive(slot, cap.masked(_NO_WRITE) if diminish else cap)
             except Refused:
                 break
             if derived.tag == Tag.NULL:

@@ -16,6 +16,7 @@ from typing import Final, final
 from retrap.kernel.caps import VM_KERNEL_ONLY, VM_READ_ONLY, VM_READ_WRITE, PageDirectoryCap, Tag
 from retrap.kernel.state import KernelState
 from retrap.kernel.structures import TCB_VTABLE, KernelObject, Tcb
+from retrap.kernel.thread_registers import show_globals_frame
 from retrap.machine.space import EXECUTE, READ, WRITE, AddressSpace
 
 SMALL_PAGE_BITS: Final = 12
@@ -201,6 +202,31 @@ def map_table(directory: PageDirectory, index: int, table: PageTable) -> None:
     table.index = index
 
 
+def clear_table(table: PageTable) -> None:
+    """Empty a table where it is: what it maps disappears, the table stays."""
+    directory = table.directory
+    if directory is not None:
+        assert directory.space is not None
+        for index in table.entries:
+            directory.space.unmap((table.index << SECTION_BITS) + (index << SMALL_PAGE_BITS), SMALL_PAGE_BITS)
+    table.entries.clear()
+
+
+def clear_directory(directory: PageDirectory) -> None:
+    """Empty a directory where it is. Its tables are cleared before any further use, so they are emptied, too."""
+    space = directory.space
+    for index in directory.sections:
+        if space is not None:
+            space.unmap(index << SECTION_BITS, SECTION_BITS)
+    for index, table in directory.tables.items():
+        clear_table(table)
+        table.directory = None
+        if space is not None:
+            space.set_table(index << SECTION_BITS, False)
+    directory.sections.clear()
+    directory.tables.clear()
+
+
 def unmap_table(state: KernelState, table: PageTable) -> None:
     """Take a table, with all that it maps, out of the directory that uses it, if one still does."""
     directory = table.directory
@@ -228,6 +254,7 @@ def assign_asid(state: KernelState, pool: AsidPool, index: int, directory: PageD
     pool.first_free = index + 1
     directory.asid = pool.base + index
     directory.space = AddressSpace(state.memory, state.window)
+    show_globals_frame(state, directory.space)
 
 
 def forget_space(directory: PageDirectory) -> None:

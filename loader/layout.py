@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from retrap.kernel.boot import BootCap, BootPlan, CapKind, Load, Mapping, Region
+from retrap.kernel.abi.bootinfo import OLD_DEVICES, resized
+from retrap.kernel.boot import BootCap, BootPlan, CapKind, DeviceRegion, Load, Mapping, Region
 from retrap.loader import device_tree, layouts
 from retrap.loader.boot_memory import (
     BootObjects,
@@ -27,6 +28,7 @@ from retrap.loader.boot_memory import (
 from retrap.loader.errors import InputError
 from retrap.loader.image import Image
 from retrap.loader.manifest import Manifest
+from retrap.loader.pieces import device_frame_bits, device_frames, place_in_pieces
 from retrap.loader.platform import ADDRESS_SPACE, PAGE, Platform, Span
 from retrap.loader.settle import Warn, settle, unheard
 from retrap.machine.space import EXECUTE, READ, WRITE
@@ -68,7 +70,7 @@ def plan(image: Image, manifest: Manifest, warn: Warn = unheard) -> BootPlan:
     """
     manifest = settle(manifest, image, warn)
     platform = manifest.platform
-    tree = _root_task_tree(manifest)
+    tree = _root_task_tree(manifest, warn)
     placement = _place(image, manifest, tree)
     _check_placement(image, manifest, placement)
     sizes = _object_sizes(manifest, placement)
@@ -76,7 +78,10 @@ def plan(image: Image, manifest: Manifest, warn: Warn = unheard) -> BootPlan:
     free = free_regions(platform.ram, platform.kernel, (placement.kernel, placement.tree, placement.image))
     reserved = (*free, placement.kernel, placement.tree, placement.image, mode_reserved(platform.kernel))
     try:
-        objects, free = place_objects(free, sizes, len(tables))
+        if manifest.release.facts.root_objects_in_one_block:
+            objects, free = place_objects(free, sizes, len(tables))
+        else:
+            objects, free = place_in_pieces(free, sizes, len(tables), platform.max_irq)
     except NoRoom:
         raise manifest.error(
             "platform.ram",
@@ -93,6 +98,11 @@ def plan(image: Image, manifest: Manifest, warn: Warn = unheard) -> BootPlan:
         ram=tuple((span.base, span.size) for span in platform.ram),
         kernel_base=platform.kernel.virtual_base,
         max_irq=platform.max_irq,
+        devices=tuple(
+            DeviceRegion(device.name, device.span.base, device.span.size, device.model)
+            for device in platform.devices
+            if not device.kernel_only
+        ),
         kernel_devices=sum(device.kernel_only for device in platform.devices) + manifest.options.printing,
         clock_hz=platform.clock_hz,
         loads=tuple(_loads(image, placement, objects, caps.bootinfo, extra)),
@@ -105,12 +115,24 @@ def plan(image: Image, manifest: Manifest, warn: Warn = unheard) -> BootPlan:
         tcb_address=objects.tcb,
         empty_slots=caps.empty,
         kernel_irqs=(platform.timer_irq,),
+        globals_frame=_globals_frame(manifest),
         regions=tuple(_regions(platform, placement, objects, sizes)),
     )
 
 
-def _root_task_tree(manifest: Manifest) -> bytes:
+def _root_task_tree(manifest: Manifest, warn: Warn) -> bytes:
     """The device tree that the root task receives, with the guest's arguments; empty: none."""
+    handed_over = manifest.release.facts.device_tree
+    if not handed_over:
+        if manifest.arguments:
+            warn(f"kernel {manifest.release.name} hands no device tree to the root task, and so no arguments")
+        return b""
+    tree = _tree_with_arguments(manifest)
+    # Until 12.1.0 the kernel rounds the tree's end up to a page, and copies what lies between.
+    return tree + bytes(-len(tree) % PAGE) if handed_over == "page-aligned" else tree
+
+
+def _tree_with_arguments(manifest: Manifest) -> bytes:
     platform = manifest.platform
     if platform.device_tree is not None:
         name = platform.device_tree_name
@@ -119,6 +141,13 @@ def _root_task_tree(manifest: Manifest) -> bytes:
     if manifest.arguments:
         return device_tree.minimal(platform.name, platform.ram, manifest.arguments)
     return b""
+
+
+def _globals_frame(manifest: Manifest) -> int:
+    """The kernel's page that shows IPC buffers: any one of the image will do. 0: there is none."""
+    kernel = manifest.platform.kernel
+    shown = manifest.release.facts.ipc_buffer_pointer == "globals-frame"
+    return kernel.base + kernel.size - PAGE if shown else 0
 
 
 def _page_up(address: int) -> int:
@@ -195,14 +224,20 @@ def _object_sizes(manifest: Manifest, placement: _Placement) -> ObjectSizes:
 def _untypeds(
     manifest: Manifest, reserved: tuple[Span, ...], free: list[Span], warn: Warn
 ) -> tuple[layouts.Untyped, ...]:
-    """The untyped list in the kernel's order: devices, the kernel's boot part, free memory."""
+    """The untyped list in the kernel's order: the kernel's boot part and free memory, and before or after them
+    the devices, if they are untypeds at all."""
     platform, release = manifest.platform, manifest.release
-    kernel_only = [device.span for device in platform.devices if device.kernel_only]
-    top = release.constants.get("CONFIG_PADDR_USER_DEVICE_TOP", ADDRESS_SPACE)
+    facts = release.facts
     boot_part = Span(platform.kernel.base, platform.kernel.boot_size)
     smallest, largest = release.constants["seL4_MinUntypedBits"], release.constants["seL4_MaxUntypedBits"]
-    sources = [(span, True) for span in device_regions((*reserved, *kernel_only), top)]
-    sources += [(boot_part, False), *((span, False) for span in free)]
+    sources = [(boot_part, False), *((span, False) for span in free)]
+    if facts.all_device_memory:
+        kernel_only = [device.span for device in platform.devices if device.kernel_only]
+        top = release.constants.get("CONFIG_PADDR_USER_DEVICE_TOP", ADDRESS_SPACE)
+        devices = [(span, True) for span in device_regions((*reserved, *kernel_only), top)]
+    else:
+        devices = [(span, True) for span in _listed_devices(platform)] if facts.device_untypeds else []
+    sources = devices + sources if facts.boot_slot_order == "devices-first" else sources + devices
     found = [
         untyped for span, device in sources for untyped in cut(span, platform.kernel, device, smallest, largest)
     ]
@@ -210,6 +245,11 @@ def _untypeds(
     if len(found) > limit:
         warn(f"{len(found)} untypeds, of which the kernel lists only the first {limit} (kernel.max_untypeds)")
     return tuple(found[:limit])
+
+
+def _listed_devices(platform: Platform) -> list[Span]:
+    """What kernels until 10.1.1 give to user code: the platform's devices, in the order of its list."""
+    return [device.span for device in platform.devices if not device.kernel_only]
 
 
 class _Caps:
@@ -236,6 +276,9 @@ class _Caps:
         listed = self._provide(
             BootCap(0, CapKind.UNTYPED, untyped.paddr, untyped.size_bits, untyped.device) for untyped in untypeds
         )
+        devices: list[layouts.DeviceRegion] = []
+        if not manifest.release.facts.device_untypeds:
+            devices = [self._device(span) for span in _listed_devices(manifest.platform)]
         self.empty = (self._next, 1 << manifest.options.root_cnode_bits)
         values: dict[str, int | tuple[int, int]] = {
             "extraLen": placement.extra_size,
@@ -246,17 +289,29 @@ class _Caps:
             "empty": self.empty,
             "userImageFrames": frames,
             "userImagePaging": paging,
+            "userImagePTs": paging,
+            "numDeviceRegions": len(devices),
             # The kernel fills this field only if there is a chunk: the frame was cleared before.
             "extraBIPages": extra if placement.extra_size else (0, 0),
             "initThreadCNodeSizeBits": manifest.options.root_cnode_bits,
             "initThreadDomain": 0,
             "untyped": listed,
         }
-        self.bootinfo = layouts.bootinfo(manifest.release.bootinfo, values, untypeds)
+        layout = manifest.release.bootinfo
+        limit = manifest.release.constants["CONFIG_MAX_NUM_BOOTINFO_UNTYPED_CAPS"]
+        if manifest.options.max_untypeds != limit:
+            layout = resized(layout, manifest.options.max_untypeds, OLD_DEVICES if len(layout.lists) > 1 else 0)
+        self.bootinfo = layouts.bootinfo(layout, values, untypeds, devices)
         if len(self.bootinfo) > PAGE:
             raise manifest.error(
                 "kernel.max_untypeds", f"boot information of {len(self.bootinfo)} bytes does not fit its page"
             )
+
+    def _device(self, span: Span) -> layouts.DeviceRegion:
+        """Frames of a device that the platform lists, for the root task."""
+        bits = device_frame_bits(span)
+        slots = self._provide(BootCap(0, CapKind.FRAME, address, bits) for address in device_frames(span))
+        return layouts.DeviceRegion(span.base, bits, *slots)
 
     def _provide(self, caps: Iterator[BootCap]) -> tuple[int, int]:
         """Puts capabilities into the next slots and returns the slots' region."""
@@ -339,6 +394,16 @@ def _loads(
         yield Load(objects.extra_bootinfo, extra, "extra bootinfo")
 
 
+def _table_regions(objects: BootObjects, sizes: ObjectSizes) -> Iterator[Region]:
+    """Page tables: in one row if the objects are in one block."""
+    tables = objects.page_tables
+    if objects.block.size:
+        yield Region("page tables", tables[0], tables[0] + (len(tables) << sizes.page_table))
+    else:
+        for address in tables:
+            yield Region("page table", address, address + (1 << sizes.page_table))
+
+
 def _regions(
     platform: Platform, placement: _Placement, objects: BootObjects, sizes: ObjectSizes
 ) -> Iterator[Region]:
@@ -364,7 +429,7 @@ def _regions(
         named("IPC buffer", objects.ipc_buffer, PAGE),
         named("bootinfo", objects.bootinfo, PAGE),
         named("TCB", objects.tcb, 1 << sizes.tcb),
-        named("page tables", objects.page_tables[0], len(objects.page_tables) << sizes.page_table),
+        *_table_regions(objects, sizes),
     ]
     found += [named(f"device {device.name}", device.span.base, device.span.size) for device in platform.devices]
     yield from sorted((r for r in found if r.end > r.start), key=lambda r: (r.start, -r.end))

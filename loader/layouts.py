@@ -162,13 +162,28 @@ class Untyped(NamedTuple):
     device: bool
 
 
+class DeviceRegion(NamedTuple):
+    """One entry of the boot information's device list, until 3.2.0: `first` … `end` are the frames' slots."""
+
+    paddr: int
+    size_bits: int
+    first: int
+    end: int
+
+
 def bootinfo(
-    layout: BootInfoLayout, values: Mapping[str, int | tuple[int, int]], untypeds: Sequence[Untyped]
+    layout: BootInfoLayout,
+    values: Mapping[str, int | tuple[int, int]],
+    untypeds: Sequence[Untyped],
+    devices: Sequence[DeviceRegion] = (),
 ) -> bytes:
     """seL4_BootInfo as `layout` has it: `values` by field name (words, or (start, end) of regions), then the list.
 
-    Fields without a value are zero, as the kernel clears the frame first.
+    Fields without a value are zero, as the kernel clears the frame first. Until 3.2.0 there are parallel lists
+    of a fixed length within the structure, and a list of devices.
     """
+    if not layout.untyped_desc:
+        return _parallel_bootinfo(layout, values, untypeds, devices)
     descriptors = [{"paddr": u.paddr, "sizeBits": u.size_bits, "isDevice": int(u.device)} for u in untypeds]
     head = _declare(layout.fields, layout.untyped_list_offset)
     descriptor = _declare(layout.untyped_desc, layout.untyped_desc_size)
@@ -177,6 +192,26 @@ def bootinfo(
     return bytes(declaration.build({"head": filled, "list": descriptors}))
 
 
+def _parallel_bootinfo(
+    layout: BootInfoLayout,
+    values: Mapping[str, int | tuple[int, int]],
+    untypeds: Sequence[Untyped],
+    devices: Sequence[DeviceRegion],
+) -> bytes:
+    head = _declare(layout.fields, layout.size)
+    data = bytearray(head.build({f.name: _value(f, values.get(f.name)) for f in layout.fields}))
+    contents = {
+        "untypedPaddrList": b"".join(u.paddr.to_bytes(4, "little") for u in untypeds),
+        "untypedSizeBitsList": bytes(u.size_bits for u in untypeds),
+        "deviceRegions": b"".join(_DEVICE_REGION.build(region._asdict()) for region in devices),
+    }
+    for each in layout.lists:
+        content = contents[each.name]
+        data[each.offset : each.offset + len(content)] = content
+    return bytes(data)
+
+
+_DEVICE_REGION: Final = Struct(*(name / Int32ul for name in DeviceRegion._fields))
 _REGION: Final = Struct("start" / Int32ul, "end" / Int32ul)
 
 

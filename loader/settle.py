@@ -32,12 +32,31 @@ def settle(manifest: Manifest, image: Image, warn: Warn = unheard) -> Manifest:
 
     Raises `InputError` if the image is for another platform than asked, or its kernel or device tree is unsound.
     """
+    manifest = _with_release_defaults(manifest)
     kernel = _kernel(manifest, image)
     tree_name, tree = _tree(manifest, image)
     if kernel is not None or tree is not None:
         manifest = _on_its_platform(manifest, image, kernel, tree_name, tree)
         manifest = _with_parts(manifest, image, kernel, tree_name, tree)
     return replace(manifest, options=replace(manifest.options, **_options(manifest, image, kernel, warn)))
+
+
+_RELEASE_DEFAULTS: Final = {
+    "root_cnode_bits": "CONFIG_ROOT_CNODE_SIZE_BITS",
+    "max_untypeds": "CONFIG_MAX_NUM_BOOTINFO_UNTYPED_CAPS",
+}
+"""Build options whose defaults differ between releases."""
+
+
+def _with_release_defaults(manifest: Manifest) -> Manifest:
+    """The manifest with the release's own defaults where it leaves a build option open."""
+    constants = manifest.release.constants
+    told: dict[str, Any] = {
+        option: constants[name]
+        for option, name in _RELEASE_DEFAULTS.items()
+        if name in constants and not manifest.sets(f"kernel.{option}")
+    }
+    return replace(manifest, options=replace(manifest.options, **told))
 
 
 def _kernel(manifest: Manifest, image: Image) -> KernelImage | None:

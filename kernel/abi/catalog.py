@@ -165,6 +165,7 @@ V4_0_0: Final = replace(
     facts=replace(
         V3_2_0.facts,
         ipc_buffer_pointer="tpidrurw",
+        own_buffer_change_at_once=True,
         thread_id_registers="written",
         priority_authority="own-mcp",
         retype_size_limit="argument-29",
@@ -192,7 +193,7 @@ V6_0_0: Final = replace(
     tag="6.0.0",
     syscalls=calls.CALLS_6,
     object_types=numbers.OBJECTS_6,
-    facts=replace(V5_2_0.facts, own_buffer_change_at_once=True, fpu="on-fault"),
+    facts=replace(V5_2_0.facts, fpu="on-fault"),
     sources=MappingProxyType({**V4_0_0.sources, "object_types": f"{_ARCH32}/constants.h"}),
 )
 
@@ -253,7 +254,7 @@ V11_0_0: Final = replace(
         V10_1_1.facts,
         grant_reply=True,
         ipc_buffer_pointer="user",
-        tls_base_register="build",
+        tls_base_register="tpidrurw",
         thread_id_registers="tpidrurw",
         resume_repeats_call=False,
         set_priority_preempts="candidate",
@@ -307,7 +308,7 @@ V14_0_0: Final = replace(
     syscalls=calls.CALLS_14,
     invocations=labels.LABELS_14,
     cap_types=numbers.CAP_TYPES_14,
-    facts=replace(V13_0_0.facts, fpu="by-flag"),
+    facts=replace(V13_0_0.facts, fpu="by-flag", tls_base_register="build"),
 )
 
 V15_0_0: Final = replace(
@@ -360,5 +361,5 @@ RELEASES: Final[tuple[Release, ...]] = (
 )
 """Oldest first."""
 
-BOOTABLE: Final = ("16.0.0",)
+BOOTABLE: Final = tuple(release.name for release in RELEASES if release.tag != "paper")
 """Releases whose boot and behaviour the engine models. The others have tables and facts, nothing more so far."""

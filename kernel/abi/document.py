@@ -14,7 +14,7 @@ from pathlib import Path
 
 from retrap.kernel.abi import RELEASES, compare, design2006
 from retrap.kernel.abi.comparison import ABSENT, Change, shown
-from retrap.kernel.abi.fact_notes import IN_ALL_RELEASES, NOTES, PAPER
+from retrap.kernel.abi.fact_notes import CORRECTIONS, IN_ALL_RELEASES, NOTES, PAPER
 from retrap.kernel.abi.release import Facts, Release
 
 _INTRODUCTION = """\
@@ -32,7 +32,7 @@ release changed. A source is the release's tag in the seL4 repository and a path
 def document() -> str:
     """The whole page, in Markdown."""
     tagged = [release for release in RELEASES if release.tag != "paper"]
-    lines = [_INTRODUCTION, *_overview(tagged), *_behaviour(tagged), *_everywhere()]
+    lines = [_INTRODUCTION, *_overview(tagged), *_behaviour(tagged), *_everywhere(), *_corrections()]
     lines.append("## What each release changed\n")
     for before, after in pairwise(tagged):
         lines += _release(before, after)
@@ -78,6 +78,14 @@ def _everywhere() -> Iterator[str]:
     yield "The same in every release, but surprising:\n"
     for meaning, path in IN_ALL_RELEASES:
         yield f"* {meaning} (`16.0.0: {path}`)"
+    yield ""
+
+
+def _corrections() -> Iterator[str]:
+    yield "## Corrections\n"
+    yield "What earlier notes on the releases had otherwise:\n"
+    for text, source in CORRECTIONS:
+        yield f"* {text} (`{source}`)"
     yield ""
 
 

@@ -81,7 +81,7 @@ NOTES: Final[Mapping[str, FactNote]] = MappingProxyType(
         ),
         "own_buffer_change_at_once": FactNote(
             "a thread that changes its own IPC buffer sees the new pointer at once, not after the next switch",
-            {"6.0.0": "src/object/tcb.c"},
+            {"4.0.0": "src/arch/arm/32/c_traps.c"},
         ),
         "boot_buffer_is_copy": FactNote(
             "the initial TCB holds an unmapped copy of the IPC buffer's frame capability; before, it held the "
@@ -89,11 +89,15 @@ NOTES: Final[Mapping[str, FactNote]] = MappingProxyType(
             {"1.0.4": _BOOT},
         ),
         "tls_base_register": FactNote(
-            "what TCB_SetTLSBase writes: nothing (no such call), TPIDRURO, or the register the build names",
-            {"10.1.0": "src/object/tcb.c", "11.0.0": "include/arch/arm/arch/32/mode/machine/registerset.h"},
+            "what TCB_SetTLSBase writes: nothing (no such call), TPIDRURO, TPIDRURW, or what the build names",
+            {
+                "10.1.0": "src/object/tcb.c",
+                "11.0.0": "include/arch/arm/arch/32/mode/machine/registerset.h",
+                "14.0.0": "include/arch/arm/arch/32/mode/machine/registerset.h",
+            },
         ),
         "thread_id_registers": FactNote(
-            "TPIDRURW and TPIDRURO: shared by all threads; written by the kernel at each switch; TPIDRURW saved "
+            "TPIDRURW and TPIDRURO: shared by all threads; written by the kernel at each return; TPIDRURW saved "
             "with the thread; both saved",
             {
                 "4.0.0": "include/arch/arm/arch/32/mode/machine.h",
@@ -222,3 +226,31 @@ PAPER: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Where the 2006 paper says what it does; it is silent about the other facts."""
+
+CORRECTIONS: Final = (
+    (
+        "A thread's own new IPC buffer shows at once since 4.0.0, not 6.0.0: on ARMv7 the pointer is in TPIDRURW, "
+        "which every return to user code loads. 6.0.0 reschedules for the builds with a globals frame.",
+        "4.0.0: src/arch/arm/32/c_traps.c",
+    ),
+    (
+        "TCB_SetTLSBase writes TPIDRURW from 11.0.0 to 13.0.0; a build can choose the register since 14.0.0.",
+        "14.0.0: src/arch/arm/config.cmake",
+    ),
+    (
+        "From 4.0.0 to 10.1.1 TPIDRURW is loaded at every return to user code, not only at thread switches, so "
+        "that what a thread writes there is lost at its next system call.",
+        "10.1.1: src/arch/arm/32/c_traps.c",
+    ),
+    (
+        "14.0.0 and 15.0.0 have the number of DebugSendIPI in debug builds, but the call itself only on several "
+        "cores: on one it is an unknown system call.",
+        "14.0.0: src/api/syscall.c",
+    ),
+    (
+        "IRQHandler SetMode (1.0.4 to 2.1.0) answers a Call as any success does: the label's own branch sets the "
+        "thread's state to Restart.",
+        "2.1.0: src/object/interrupt.c",
+    ),
+)
+"""What was believed of a release before its source was read again: (what is true, tag and path)."""

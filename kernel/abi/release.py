@@ -150,7 +150,7 @@ class Facts:
     ipc_buffer_pointer: Literal["user", "tpidrurw", "globals-frame"] = "user"  # who tells a thread where it is
     own_buffer_change_at_once: bool = True  # SetIPCBuffer on oneself: before, shown at the next thread switch
     boot_buffer_is_copy: bool = True  # the initial TCB holds an unmapped copy of the IPC buffer's frame cap
-    tls_base_register: Literal["", "tpidruro", "build"] = "build"  # what SetTLSBase writes; the build's choice
+    tls_base_register: Literal["", "tpidruro", "tpidrurw", "build"] = "build"  # what SetTLSBase writes
     thread_id_registers: Literal["shared", "written", "tpidrurw", "both"] = "both"  # saved with each thread
     fpu: Literal["none", "on-fault", "by-flag"] = "by-flag"  # floating point belongs to threads, since when how
     resume_repeats_call: bool = False  # Suspend and Resume of a thread with a message not yet seen: call again

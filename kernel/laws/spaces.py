@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from retrap.kernel.caps import FrameCap, PageDirectoryCap, PageTableCap
 from retrap.kernel.laws.survey import Survey
+from retrap.kernel.thread_registers import GLOBALS_FRAME
 from retrap.kernel.vspace import (
     ADDRESS,
     ASID_LOW_BITS,
@@ -23,7 +24,7 @@ from retrap.kernel.vspace import (
     directory_of,
     vspace_of,
 )
-from retrap.machine.space import SECTION
+from retrap.machine.space import READ, SECTION
 
 
 def asids_agree_with_directories(survey: Survey) -> Iterator[str]:
@@ -109,6 +110,9 @@ def spaces_show_the_tables(survey: Survey) -> Iterator[str]:
     """What the CPU sees of an address space is what its tables say, page by page."""
     for directory in _directories(survey):
         expected: dict[int, int] = {}
+        if survey.state.plan.globals_frame:
+            # The kernel's own page, which user code may read.
+            expected[GLOBALS_FRAME >> SMALL_PAGE_BITS] = survey.state.plan.globals_frame >> 12 << 4 | READ
         for virtual, bits, entry in _mapped_entries(directory):
             page_bits = SECTION_BITS if bits >= SECTION_BITS else SMALL_PAGE_BITS
             inside = virtual & ((1 << bits) - 1)
@@ -147,7 +151,7 @@ def the_visible_space_is_live(survey: Survey) -> Iterator[str]:
     """What the CPU translates with belongs to a directory that has an ASID, or is the empty space."""
     state = survey.state
     if state.space is state.no_space:
-        if state.no_space.pages:
+        if len(state.no_space.pages) != bool(state.plan.globals_frame):
             yield "the empty space maps something"
     elif state.space is not vspace_of(state, state.current) and all(
         directory.space is not state.space for directory in _directories(survey)

@@ -24,6 +24,7 @@ from retrap.kernel.failures import (
 )
 from retrap.kernel.lookup import source_slot, target_slot
 from retrap.kernel.message import Invocation, Message
+from retrap.kernel.objects.recycle import Recycle, may_recycle
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import Creator, Decoder, KernelState
 from retrap.kernel.structures import TCB_CALLER, CNode, Endpoint
@@ -252,12 +253,20 @@ def _decode_save_caller(state: KernelState, slot: Slot, cap: CNodeCap, message: 
 def _decode_cancel(state: KernelState, slot: Slot, cap: CNodeCap, message: Message) -> Invocation:
     target = _target(state, cap, message)
     # Cancelling others' sends takes all rights to the endpoint.
-    if not isinstance(target.cap, EndpointCap) or target.cap.rights != ALL_RIGHTS:
+    if not isinstance(target.cap, EndpointCap) or target.cap.rights != state.all_rights:
         raise illegal_operation("not an endpoint capability with all rights")
     return CancelBadgedSends(target.cap)
 
 
+def _decode_recycle(state: KernelState, slot: Slot, cap: CNodeCap, message: Message) -> Invocation:
+    target = _target(state, cap, message)
+    if not may_recycle(target.cap):
+        raise illegal_operation("nothing to recycle, or not with all rights")
+    return Recycle(target)
+
+
 METHODS: Final[dict[str, Decoder]] = {
+    "CNodeRecycle": _decode_recycle,
     "CNodeRevoke": _decode_revoke,
     "CNodeDelete": _decode_delete,
     "CNodeCancelBadgedSends": _decode_cancel,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from retrap.kernel.caps import ALL_RIGHTS, GRANT, GRANT_REPLY, NULL, WRITE, Cap, EndpointCap
+from retrap.kernel.caps import GRANT, GRANT_REPLY, NULL, WRITE, Cap, EndpointCap
 from retrap.kernel.effects import Outcome
 from retrap.kernel.endpoint import send_ipc
 from retrap.kernel.failures import invalid_capability
@@ -66,7 +66,7 @@ def finalise(state: KernelState, cap: EndpointCap, final: bool) -> Cap:
 def create(state: KernelState, address: int, size_bits: int, device: bool) -> Cap:
     """An endpoint that nobody waits for."""
     state.objects[address] = Endpoint(address)
-    return EndpointCap(address, 0, ALL_RIGHTS)
+    return EndpointCap(address, 0, state.all_rights)
 
 
 CREATORS: Final[dict[str, Creator]] = {"Endpoint": create}

@@ -8,7 +8,7 @@ from retrap.kernel.caps import ReplyCap, Tag
 from retrap.kernel.deletion import delete_one
 from retrap.kernel.failures import invalid_capability
 from retrap.kernel.message import Invocation, Message
-from retrap.kernel.scheduler import possible_switch_to, set_thread_state
+from retrap.kernel.scheduler import set_thread_state
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import KernelState
 from retrap.kernel.structures import TCB_CALLER, Tcb, ThreadState
@@ -20,17 +20,17 @@ def reply(state: KernelState, sender: Tcb, slot: Slot, cap: ReplyCap) -> None:
     receiver = state.objects[cap.address]
     assert isinstance(receiver, Tcb)
     if receiver.fault is None:
-        transfer(state, sender, None, 0, cap.grant, receiver)
+        transfer(state, sender, None, 0, cap.grant, receiver, False)
         delete_one(state, slot)
         set_thread_state(state, receiver, ThreadState.RUNNING)
-        possible_switch_to(state, receiver)
+        state.wakeups.hand_over(state, receiver)
         return
     delete_one(state, slot)
     goes_on = apply_fault_reply(state, sender, receiver)
     receiver.fault = None
     if goes_on:
         set_thread_state(state, receiver, ThreadState.RESTART)
-        possible_switch_to(state, receiver)
+        state.wakeups.hand_over(state, receiver)
     else:
         set_thread_state(state, receiver, ThreadState.INACTIVE)
 

@@ -28,6 +28,7 @@ from retrap.kernel.failures import (
 )
 from retrap.kernel.message import Invocation, Message
 from retrap.kernel.notification import bind, unbind
+from retrap.kernel.priorities import RULES
 from retrap.kernel.registers import PC, RESTART_PC, read_register, sanitise, set_next_pc, write_register
 from retrap.kernel.scheduler import reschedule_required, set_priority
 from retrap.kernel.slots import Slot
@@ -233,42 +234,26 @@ def _decode_resume(state: KernelState, slot: Slot, cap: ThreadCap, message: Mess
     return Resume(thread_of(state, cap))
 
 
-def _authority(state: KernelState, message: Message) -> Tcb:
-    """The thread whose maximum controlled priority limits what may be set: the first extra capability."""
-    cap = message.caps[0].cap
-    if not isinstance(cap, ThreadCap):
-        raise invalid_capability(1, "the authority is not a thread capability")
-    return thread_of(state, cap)
-
-
-def _check_priority(priority: int, authority: Tcb) -> None:
-    """Nobody may set a priority above the authority's maximum controlled priority."""
-    highest = authority.max_priority
-    if priority > highest:
-        raise range_error(0, highest, f"priority {priority} is above the authority's maximum, {highest}")
-
-
 def _decode_set_priority(state: KernelState, slot: Slot, cap: ThreadCap, message: Message) -> Invocation:
-    message.require(1, 1)
-    authority = _authority(state, message)
-    _check_priority(message.words[0], authority)
-    return SetSchedParams(thread_of(state, cap), None, message.words[0])
+    """TCB_SetPriority(priority; authority, since 9.0.0)."""
+    rule = RULES[state.facts.priority_authority]
+    message.require(1, rule.authority_caps)
+    return SetSchedParams(thread_of(state, cap), None, rule.checked(state, message, message.words[0]))
 
 
 def _decode_set_max(state: KernelState, slot: Slot, cap: ThreadCap, message: Message) -> Invocation:
-    message.require(1, 1)
-    authority = _authority(state, message)
-    _check_priority(message.words[0], authority)
-    return SetSchedParams(thread_of(state, cap), message.words[0], None)
+    """TCB_SetMCPriority(maximum; authority, since 9.0.0)."""
+    rule = RULES[state.facts.priority_authority]
+    message.require(1, rule.authority_caps)
+    return SetSchedParams(thread_of(state, cap), rule.checked(state, message, message.words[0]), None)
 
 
 def _decode_set_params(state: KernelState, slot: Slot, cap: ThreadCap, message: Message) -> Invocation:
     """TCB_SetSchedParams(maximum, priority; authority)."""
-    message.require(2, 1)
-    authority = _authority(state, message)
-    _check_priority(message.words[0], authority)
-    _check_priority(message.words[1], authority)
-    return SetSchedParams(thread_of(state, cap), message.words[0], message.words[1])
+    rule = RULES[state.facts.priority_authority]
+    message.require(2, rule.authority_caps)
+    maximum = rule.checked(state, message, message.words[0])
+    return SetSchedParams(thread_of(state, cap), maximum, rule.checked(state, message, message.words[1]))
 
 
 # --- spaces and the IPC buffer
@@ -302,11 +287,23 @@ class Buffer:
 
 @final
 class Configure(Invocation):
-    """Set a thread's spaces, its IPC buffer, or both. Deleting the old capabilities can be preempted."""
+    """Set a thread's spaces, its IPC buffer, or both. Deleting the old capabilities can be preempted.
 
-    __slots__ = ("buffer", "cap", "slot", "space", "thread")
+    `params`: priorities to set first (TCB_Configure until 8.0.0).
+    """
 
-    def __init__(self, thread: Tcb, slot: Slot, cap: ThreadCap, space: Space | None, buffer: Buffer | None) -> None:
+    __slots__ = ("buffer", "cap", "params", "slot", "space", "thread")
+
+    def __init__(
+        self,
+        thread: Tcb,
+        slot: Slot,
+        cap: ThreadCap,
+        space: Space | None,
+        buffer: Buffer | None,
+        params: SetSchedParams | None = None,
+    ) -> None:
+        self.params: Final = params
         self.thread: Final = thread
         self.slot: Final = slot
         self.cap: Final = cap
@@ -318,6 +315,9 @@ class Configure(Invocation):
         space = self.space
         if space is not None:
             thread.fault_handler = space.fault_handler
+        if self.params is not None:
+            self.params.perform(state)
+        if space is not None:
             delete(state, thread.slots[TCB_CTABLE], True)
             self._install(space.croot, space.croot_source, TCB_CTABLE)
             delete(state, thread.slots[TCB_VTABLE], True)
@@ -330,7 +330,7 @@ class Configure(Invocation):
             thread.buffer_words = None
             if buffer.source is not None:
                 self._install(buffer.cap, buffer.source, TCB_BUFFER)
-            if thread is state.current:
+            if thread is state.current and state.facts.own_buffer_change_at_once:
                 reschedule_required(state)
         return None
 
@@ -378,14 +378,24 @@ def _decode_space(thread: Tcb, handler: int, data: tuple[int, int], croot: Slot,
 
 
 def _decode_configure(state: KernelState, slot: Slot, cap: ThreadCap, message: Message) -> Invocation:
-    """TCB_Configure(fault handler, CSpace data, VSpace data, buffer; CSpace, VSpace, buffer frame)."""
-    message.require(4, 3)
-    handler, croot_data, vroot_data, address = message.words[:4]
-    croot, vroot, frame = message.caps
+    """TCB_Configure(fault handler, CSpace data, VSpace data, buffer; CSpace, VSpace, buffer frame).
+
+    Until 8.0.0 there is a second word, with priorities, which are checked first.
+    """
+    rule = RULES[state.facts.priority_authority]
+    message.require(5 if rule.configures else 4, 3)
+    words = message.words
     thread = thread_of(state, cap)
+    params: SetSchedParams | None = None
+    if rule.configures:
+        maximum, priority = rule.configured(state, message, words[1])
+        params = SetSchedParams(thread, maximum, priority)
+        words = words[:1] + words[2:]
+    handler, croot_data, vroot_data, address = words[:4]
+    croot, vroot, frame = message.caps
     buffer = _decode_buffer(address, frame)
     space = _decode_space(thread, handler, (croot_data, vroot_data), croot, vroot)
-    return Configure(thread, slot, cap, space, buffer)
+    return Configure(thread, slot, cap, space, buffer, params)
 
 
 def _decode_set_buffer(state: KernelState, slot: Slot, cap: ThreadCap, message: Message) -> Invocation:
@@ -545,7 +555,7 @@ def new_thread(state: KernelState, address: int) -> Tcb:
     thread = Tcb(address, len(state.threads), state.arena.allocate())
     state.threads.append(thread)
     state.objects[address] = thread
-    if state.options.fpu:
+    if state.options.fpu and state.facts.fpu != "none":
         thread.context.words[ContextSlot.FPEXC_EN] = 1
     thread.time_slice = state.options.time_slice_ticks
     thread.domain = state.domain

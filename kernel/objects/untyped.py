@@ -63,7 +63,9 @@ class Retype(Invocation):
 
     def perform(self, state: KernelState) -> list[int] | None:
         source = self.source
-        if self.reset:
+        # Memory is cleared here all at once, or (until 3.2.0) with each object below.
+        clears = state.facts.cleared_at == "creation" and state.object_bits[self.object_type] != ANY_SIZE
+        if self.reset and state.facts.cleared_at == "reset":
             _reset(state, source)
         untyped = source.cap
         assert isinstance(untyped, UntypedCap)
@@ -73,6 +75,8 @@ class Retype(Invocation):
         creator = state.creators[self.object_type]
         node = self.node
         for index in range(self.offset, self.offset + self.count):
+            if clears:
+                state.memory.clear(address, size)
             cap = creator(state, address, self.size_bits, self.device)
             derivation.insert_new(source, node.slot(index), cap)
             address += size
@@ -120,6 +124,17 @@ def _object_bits(state: KernelState, object_type: int, size_bits: int) -> int:
     return bits
 
 
+def _check_size(state: KernelState, object_bits: int, size_bits: int) -> None:
+    """Refuse sizes that cannot be. Until 8.0.0 that is for the number which the user gave, whatever the type."""
+    largest = state.max_untyped_bits
+    if state.facts.retype_size_limit == "object-29":
+        impossible = size_bits >= 32 or object_bits > largest
+    else:
+        impossible = size_bits > largest
+    if impossible:
+        raise range_error(0, largest, f"objects of 2^{object_bits} bytes do not exist")
+
+
 def _decode_retype(state: KernelState, slot: Slot, cap: UntypedCap, message: Message) -> Invocation:
     words = message.words
     if len(words) < 6 or not message.caps:
@@ -130,11 +145,8 @@ def _decode_retype(state: KernelState, slot: Slot, cap: UntypedCap, message: Mes
     if object_type >= len(state.creators):
         raise invalid_argument(0, f"there is no object type {object_type}")
 
-    # Sizes that cannot be: the size of the object as well as the number that the user gave.
     object_bits = _object_bits(state, object_type, size_bits)
-    largest = state.max_untyped_bits
-    if size_bits >= 32 or object_bits > largest:
-        raise range_error(0, largest, f"objects of 2^{object_bits} bytes do not exist")
+    _check_size(state, object_bits, size_bits)
     bits = state.object_bits[object_type]
     if bits == SLOT_SIZED and size_bits == 0:
         raise invalid_argument(1, "a CNode has at least two slots")
@@ -166,7 +178,7 @@ def _decode_retype(state: KernelState, slot: Slot, cap: UntypedCap, message: Mes
     reset = not derivation.has_children(slot)
     free = 0 if reset else cap.free
     available = (1 << cap.size_bits) - free
-    if available >> object_bits < count:
+    if object_bits >= 32 or available >> object_bits < count:
         raise not_enough_memory(available, f"{count} objects of 2^{object_bits} bytes do not fit")
 
     # Devices have no memory for the kernel to keep objects in.

@@ -90,6 +90,7 @@ def boot_plan(facts: dict[str, object] | None = None, name: str = "16.0.0", **op
         bootinfo_address=0x1_2000,
         ipc_buffer_address=IPC_BUFFER,
         ipc_buffer_frame=0x4001_6000,
+        globals_frame=0x4001_9000 if kernel_release.facts.ipc_buffer_pointer == "globals-frame" else 0,
         tcb_address=0x4001_8000,
         empty_slots=(FREE, 4096),
     )

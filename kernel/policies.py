@@ -1,0 +1,44 @@
+"""Where releases decide differently, as objects that the kernel chooses once at boot from its facts.
+
+What differs in one place only is asked there (`state.facts`); what several files go through is here: who runs after
+a wake-up, and what the processor's thread registers show. Another flavour of scheduler would add its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from retrap.kernel.state import KernelState
+    from retrap.kernel.structures import Tcb
+
+
+class Wakeups:
+    """What becomes of a thread that can run again (fact `wakeup`)."""
+
+    __slots__ = ()
+
+    def hand_over(self, state: KernelState, target: Tcb) -> None:
+        """The running thread has just given `target` a message or a reply."""
+        raise NotImplementedError
+
+    def wake(self, state: KernelState, target: Tcb) -> None:
+        """The target became ready for any other reason."""
+        raise NotImplementedError
+
+    def settle(self, state: KernelState, was_runnable: bool) -> None:
+        """At the end of an entry: switch to `state.candidate`, or to somebody who goes first."""
+        raise NotImplementedError
+
+
+class ThreadRegisters:
+    """What user code finds where it looks for its own IPC buffer (facts `ipc_buffer_pointer`,
+    `thread_id_registers`). This one does nothing: the registers are the thread's own."""
+
+    __slots__ = ()
+
+    def switched(self, state: KernelState, thread: Tcb) -> None:
+        """The kernel switched to a thread, or to the idle thread, or again to the one that ran."""
+
+    def leaving(self, state: KernelState, before: Tcb) -> None:
+        """The kernel is about to return to user code; `before` ran when it was entered."""
