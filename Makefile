@@ -1,20 +1,32 @@
 # Two commands do everything: `make demo` and `make test`. The rest is for people who change retrap.
-.PHONY: demo test check lint typecheck imports setup samples samples-check isa-campaign bench docs-refresh wheel-check lock clean help
+.PHONY: demo test test-compiled compiled check lint typecheck imports setup samples samples-check isa-campaign bench docs-refresh wheel-check lock clean help
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup
 RETRAP := $(BIN)/retrap
+COMPILED := build/compiled
+SOURCES := $(shell find machine kernel loader traces tools -name '*.py' -o -name '*.toml' -o -name '*.json')
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-demo: setup  ## set up, boot a sample root task, show its traps, replay the trace, diff two runs
-	@sh scripts/demo.sh $(RETRAP)
+demo: compiled  ## set up, boot a sample root task, show its traps, replay the trace, diff two runs
+	@PYTHONPATH=$(COMPILED) sh scripts/demo.sh $(RETRAP)
 
 test: setup  ## set up and run the tests (minutes)
 	$(BIN)/python -m pytest -q -n 2
+
+test-compiled: compiled  ## run the tests on the copy that is compiled ahead
+	PYTHONPATH=$(COMPILED) $(BIN)/python -c 'from retrap.tools.build import compiled_ahead as c; assert c(), "plain Python"'
+	PYTHONPATH=$(COMPILED) $(BIN)/python -m pytest -q -n 2
+
+compiled: $(COMPILED)/.made  ## build the trap path with a C compiler, if there is one, into build/compiled
+
+$(COMPILED)/.made: $(SETUP) scripts/compile.sh $(SOURCES)
+	@sh scripts/compile.sh $(BIN)/python $(COMPILED)
+	@touch $@
 
 setup: $(SETUP)
 

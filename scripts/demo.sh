@@ -9,6 +9,8 @@ image=samples/prebuilt/hello-arm.elf
 step() { printf '\n== %s\n' "$*"; }
 run() { printf '$ retrap %s\n' "$*"; "$retrap" "$@"; }
 
+step "which build this is"
+run --version
 step "what the image is"
 run info "$image"
 step "where everything will lie: memory map and untyped memory (no instruction is run)"

@@ -27,4 +27,4 @@ fi
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 echo "setup: installing the locked dependencies into $venv" >&2
 "$venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-"$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps -e .
+"$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -276,7 +276,9 @@ def version(
     if show_version:
         from importlib.metadata import version as installed
 
-        sys.stdout.write(f"retrap {installed('retrap')}\n")
+        from retrap.tools.build import description
+
+        sys.stdout.write(f"retrap {installed('retrap')} ({description()})\n")
         raise typer.Exit
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import json
 from collections.abc import Callable, Iterable
@@ -102,7 +101,7 @@ def insert(records: list[Record]) -> None:
 
 
 def replace(records: list[Record]) -> None:
-    records[500] = copy.copy(records[500])
+    records[500] = samples.copy(records[500])
     records[500].outcome = Outcome.ERROR
     records[500].error = 3
 
