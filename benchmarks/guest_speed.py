@@ -53,7 +53,8 @@ def build(folder: Path, name: str, program: int, rounds: int, state: str) -> Pat
     path = folder / f"{name.replace(' ', '-')}-{state}-{rounds}.elf"
     floating = ["-mfloat-abi=hard", "-mfpu=vfpv3-d16"] if "hard" in name else ["-mfloat-abi=soft"]
     command = ["arm-none-eabi-gcc", "-O2", "-march=armv7-a", *floating, STATES[state], "-ffreestanding"]
-    command += ["-nostdlib", "-fno-tree-loop-distribute-patterns", f"-DPROGRAM={program}", f"-DROUNDS={rounds}", str(SOURCE)]
+    command += ["-nostdlib", "-fno-tree-loop-distribute-patterns"]
+    command += [f"-DPROGRAM={program}", f"-DROUNDS={rounds}", str(SOURCE)]
     command += ["-Wl,-Ttext=0x10000", "-Wl,--build-id=none", "-o", str(path), "-lgcc"]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     return path

@@ -39,6 +39,12 @@ HEADS: Final = 1 << 16
 """Basic blocks counted at most; then counting starts afresh."""
 
 
+_BUDGET: Final = int(Exit.BUDGET)
+_LOOKUP: Final = int(Exit.LOOKUP)
+_TOUCH: Final = int(Exit.TOUCH)
+_SVC: Final = int(Exit.SVC)
+
+
 @final
 class Head:
     """A basic block as the evaluator sees it."""
@@ -75,53 +81,54 @@ class LlvmBackend:
 
     def run(self, context: Context, space: AddressSpace, retired: int, budget: int) -> Trap:
         """Execute up to `budget` instructions; `retired` counts those completed."""
+        # The way of most system calls: one call into native code, and back.
         native = space.listener
-        if not isinstance(native, NativeSpace):
-            native = self.native.space(space)
-        enter, evaluator = self.native.enter, self.evaluator
-        end = retired + budget
-        now = retired
-        while now < end:
-            length = 1
-            if enter is not None:
-                left = end - now
-                portion = left if left < self._slice else self._slice
-                result = enter(context.address, native.env_address, portion)
-                why, executed = result & 0xFF, result >> 8
-                now += executed
-                self._slice -= executed
-                if why == Exit.SVC:
-                    self.retired = now
-                    if self._slice <= 0:
-                        self._slice = self.period
-                    return SVC
-                if why == Exit.BUDGET:
-                    if portion < left:
-                        self._slice = self.period
-                        self._sample(native, context)
-                        continue
+        enter, left = self.native.enter, self._slice
+        if enter is None or native.__class__ is not NativeSpace:
+            return self._run(context, self.native.space(space), retired, retired + budget, _LOOKUP)
+        result = enter(context.address, native.env_address, budget if budget < left else left)
+        executed = result >> 8
+        self._slice = left - executed
+        if result & 0xFF == _SVC:
+            self.retired = retired + executed
+            if left == executed:
+                self._slice = self.period
+            return SVC
+        return self._run(context, native, retired + executed, retired + budget, result & 0xFF)
+
+    def _run(self, context: Context, native: NativeSpace, now: int, end: int, why: int) -> Trap:
+        """Go on from where native code ended, because of `why`, or never began, until the clock stands at `end`."""
+        evaluator, space = self.evaluator, native.space
+        while True:
+            if self._slice <= 0 or (why == _BUDGET and self._slice < end - now):
+                # A slice ended, not the budget: blocks are shorter than slices.
+                self._slice = self.period
+                self._sample(native, context)
+            elif why != _SVC and now < end:
+                length = 1
+                if why == _LOOKUP:
+                    length = self._look(native, context)
+                elif why == _BUDGET:
                     length = end - now
-                elif why == Exit.TOUCH:
+                elif why == _TOUCH:
                     touched = native.env[Env.TOUCHED >> 3] & 0xFFFFFFFF
                     native.fill(touched >> 12)
                     native.fill((touched >> 12) + 1 & 0xFFFFF)
-                elif why == Exit.LOOKUP:
-                    length = self._look(native, context)
-                if self._slice <= 0:
-                    self._slice = self.period
-                if now >= end:
-                    break
-            else:
-                length = self._look(native, context)
-                enter = self.native.enter
-            if length:
-                trap = evaluator.run(context, space, now, min(length, end - now))
-                now = evaluator.retired
-                if trap.kind is not TrapKind.INTERRUPT:
-                    self.retired = now
-                    return trap
-        self.retired = now
-        return INTERRUPT
+                if length:
+                    trap = evaluator.run(context, space, now, min(length, end - now))
+                    now = evaluator.retired
+                    if trap.kind is not TrapKind.INTERRUPT:
+                        self.retired = now
+                        return trap
+            if why == _SVC or now >= end:
+                self.retired = now
+                return SVC if why == _SVC else INTERRUPT
+            enter, why = self.native.enter, _LOOKUP
+            if enter is not None:
+                result = enter(context.address, native.env_address, min(end - now, self._slice))
+                why = result & 0xFF
+                now += result >> 8
+                self._slice -= result >> 8
 
     def _look(self, native: NativeSpace, context: Context) -> int:
         """Nothing is in the jump cache for PC: 0 if there is now, else how many instructions to evaluate."""

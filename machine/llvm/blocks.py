@@ -6,11 +6,21 @@ from typing import Final, final
 
 from retrap.machine.context import Slot
 from retrap.machine.ir.builder import advance_it
-from retrap.machine.ir.ops import Access, Block, Op
+from retrap.machine.ir.ops import Access, Block, Inst, Op
+from retrap.machine.llvm.floats import FLOATS
 from retrap.machine.llvm.rules import PURE, fold_inst
 from retrap.machine.traps import TrapKind
 
-_EVALUATED: Final = frozenset((Op.CALL, Op.RESULT, Op.COUNTER))
+_EVALUATED: Final = frozenset((Op.COUNTER,))
+
+
+def _evaluated(inst: Inst) -> bool:
+    """Whether no rule lowers the operation."""
+    if inst.op is Op.CALL:
+        extra = inst.extra
+        return not isinstance(extra, tuple) or extra[0] not in FLOATS
+    return inst.op in _EVALUATED or (inst.op is Op.SET and inst.imm == Slot.BIG_ENDIAN)
+
 
 UNKNOWN: Final = -1
 
@@ -23,9 +33,11 @@ class Facts:
 
     def __init__(self, block: Block) -> None:
         insts = (*block.prologue, *block.body)
-        self.lowerable: Final = not any(
-            inst.op in _EVALUATED or (inst.op is Op.SET and inst.imm == Slot.BIG_ENDIAN) for inst in insts
-        ) and (block.trap < 0 or block.trap == TrapKind.SVC) and plan_accesses(block)[2]
+        self.lowerable: Final = (
+            not any(_evaluated(inst) for inst in insts)
+            and (block.trap < 0 or block.trap == TrapKind.SVC)
+            and plan_accesses(block)[2]
+        )
         """Compiled code performs it; otherwise the evaluator does."""
         self.sets: Final = frozenset(i.imm for i in block.body if i.op in (Op.SET, Op.SET64))
         """The slots that the body may write."""

@@ -6,6 +6,7 @@ from typing import Any, Final, final
 
 import llvmlite
 import llvmlite.binding as llvm
+from retrap.machine.llvm.floats import FLOAT_DECLARATIONS
 from retrap.machine.llvm.lower import PROFILE, Shape
 from retrap.machine.llvm.rules import DECLARATIONS
 
@@ -31,7 +32,8 @@ class Compiler:
 
     def compile(self, text: str, shape: Shape) -> bytes:
         """The object file of some functions' definitions."""
-        module = llvm.parse_assembly(f'target triple = "{self._triple}"\n{DECLARATIONS}\n{text}\n{PROFILE}\n')
+        parts = (f'target triple = "{self._triple}"', DECLARATIONS, FLOAT_DECLARATIONS, text, PROFILE, "")
+        module = llvm.parse_assembly("\n".join(parts))
         machine = self._machines[shape]
         if shape is Shape.TUNED:
             tuning = llvm.create_pipeline_tuning_options(speed_level=1)

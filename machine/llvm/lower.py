@@ -18,6 +18,7 @@ from typing import Final, final
 from retrap.machine.context import Slot
 from retrap.machine.ir.ops import Access, Block, Inst, Op
 from retrap.machine.llvm.blocks import Facts, Span, facts, plan_accesses
+from retrap.machine.llvm.floats import FLOATS
 from retrap.machine.llvm.layout import Env, Exit, packed
 from retrap.machine.llvm.rules import PURE, Emitter, Operand
 
@@ -82,6 +83,7 @@ class Lowering(Emitter):
         self.pending: dict[int, Operand] = {}
         self.values: dict[int, Operand] = {}
         self._pointers: dict[int, str] = {}
+        self._results: Final[dict[int, tuple[str, ...]]] = {}  # of helpers called in this instruction
         self._spans: dict[tuple[int, Op], Span] = {}
         self._affine: dict[int, tuple[int, int]] = {}
         self._step = runs[0][0]
@@ -405,8 +407,25 @@ class Lowering(Emitter):
             self._store_memory(inst)
         elif op is Op.TRAP:
             self._trap_if(values[inst.a])
+        elif op is Op.CALL:
+            self._call(inst)
+        elif op is Op.RESULT:
+            values[inst.d] = self._results[inst.a][inst.imm]
         else:
             raise AssertionError(f"{op.name} is not lowered here: `Facts.lowerable` keeps it out of regions")
+
+    def _call(self, inst: Inst) -> None:
+        """A helper's common case; the evaluator does the others."""
+        assert isinstance(inst.extra, tuple)
+        name, numbers, _ = inst.extra
+        results, good = FLOATS[name](self, tuple(self.force(self.values[n]) for n in numbers))
+        self._results[inst.d] = results
+        if good != "true":
+            self.fresh += 1
+            label = f"u{self.fresh}"
+            self.out.append(f"br i1 {good}, label %{label}, label %{label}x")
+            self._aside(f"{label}x", self._step.address, Exit.STEP, self._unused)
+            self._label(label)
 
     def _trap_if(self, when: Operand) -> None:
         """The evaluator takes the trap, if there is one."""
