@@ -79,6 +79,8 @@ class Unicorn:
             trap = "DATA_ABORT"
             if pc == self.fault[0] and pc != PC:
                 trap = ""  # the instruction is done; it is the next one that cannot be fetched
+            elif pc == after:
+                pc = PC  # some stores that abort leave it behind the instruction; qemu-arm says where they are
         elif self.interrupt is not None:
             trap = {2: "SVC", 4: "DATA_ABORT", 7: "BREAKPOINT", 1: "UNDEFINED"}.get(
                 self.interrupt, f"interrupt {self.interrupt}"
