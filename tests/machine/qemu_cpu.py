@@ -29,7 +29,7 @@ _DIRECT_BRANCHES = ("B", "BL", "BLX (immediate)", "CBZ, CBNZ", "TBB, TBH")
 # Where the process has its stack, the driver, and the kernel's page.
 _ITS_OWN = ((0x3F000000, 0x42000000), (0x5A000000, 0x5B000000), (0xFFFF0000, 1 << 32))
 _SEMIHOSTING = 0xBEAB  # a Thumb BKPT that QEMU takes for itself
-_SIGILL, _SIGTRAP, _SIGBUS, _SIGSEGV = 4, 5, 7, 11
+_SIGILL, _SIGTRAP, _SIGSEGV, _SIGALRM = 4, 5, 11, 14
 
 
 def available() -> bool:
@@ -55,6 +55,8 @@ class Qemu:
         if case.encoding.instruction.name == "SVC" or case.word == _SEMIHOSTING:
             return False
         if any(low <= place < high for place in (mine.pc, mine.address) for low, high in _ITS_OWN):
+            return False
+        if not mine.trap and mine.pc == PC:
             return False
         lands_in_code = CODE <= mine.pc < CODE + CODE_SIZE and mine.pc not in (PC, PC + case.encoding.size)
         if lands_in_code and case.encoding.instruction.name not in _DIRECT_BRANCHES:
@@ -94,7 +96,9 @@ class Qemu:
         core, (first, length, data) = list(record[4:19]), record[19:]
         after = PC + case.encoding.size
         trap, it = "", (cpsr >> 25 & 3) | (cpsr >> 10 & 0x3F) << 2
-        if signal == _SIGTRAP:
+        if signal == _SIGALRM:
+            trap = "LOOP"
+        elif signal == _SIGTRAP:
             trap = "BREAKPOINT"
         elif signal == _SIGILL:
             trap = "UNDEFINED" if pc == PC else ""

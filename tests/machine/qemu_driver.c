@@ -113,6 +113,7 @@ static void handler(int number, siginfo_t *info, void *context)
         r[n] = in.r[n];
     m->arm_pc = in.start;
     m->arm_cpsr = in.cpsr;
+    alarm(10); /* of what loops */
 }
 
 static void map(uint32_t at, uint32_t size)
@@ -126,7 +127,7 @@ int main(void)
 {
     stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
     struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-    int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGUSR1};
+    int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGALRM, SIGUSR1};
     map(CODE, CODE_SIZE);
     map(DATA, DATA_SIZE);
     map(CONST, CONST_SIZE);
