@@ -26,6 +26,12 @@ What user code can see of each seL4 release on AArch32 (one core, no hypervisor,
 complete table, `retrap.kernel.abi.release(NAME)`, and a set of named facts about behaviour. `retrap kernels A B`
 prints every row and fact in which two releases differ. This page has the facts, and a summary of what each
 release changed. A source is the release's tag in the seL4 repository and a path in its tree.
+
+Every release boots on every platform, also on boards that are younger than it: the release gives the rules (what
+boots where in memory, in which slots, described how), the platform gives RAM, devices and the kernel's place. Where
+the platform's file has no measured extent of a release's kernel image, that of another release stands in; a
+manifest's `[platform.kernel_region]` overrides it, and so does the kernel of a packed image. Until 3.2.0 the
+globals frame is taken to be the last page of the kernel image.
 """
 
 
