@@ -4,7 +4,7 @@
 
 Every encoding is a class of its own. Progress is kept in the state file after each class, so that a campaign that
 was stopped goes on where it was; the table of all classes is printed at the end. Exit status 1: unexplained
-differences. `--record FILE` also writes the counts that docs/instructions-table.md quotes.
+differences. `--record docs/isa-campaign.json` also keeps the counts, for the table in the documentation.
 """
 
 from __future__ import annotations
@@ -116,8 +116,10 @@ def main() -> int:
     sys.stdout.write(table(chosen) + "\n")
     sys.stdout.write(f"{time.monotonic() - began:.0f} s in this run\n")
     if options.record:
-        counts = {t: r["compared"] for t, r in sorted(results.items())}
-        options.record.write_text(json.dumps({"campaign": key, "classes": counts}, indent=1) + "\n")
+        recorded = json.loads(options.record.read_text()) if options.record.exists() else {}
+        recorded.update((title, result["compared"]) for title, result in chosen.items())
+        lines = (f"  {json.dumps(title)}: {json.dumps(counts)}" for title, counts in sorted(recorded.items()))
+        options.record.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     return 1 if any(result["unexplained"] for result in chosen.values()) else 0
 
 
