@@ -1,10 +1,11 @@
 """The differential campaign: random instructions on random states, here and on independent CPUs.
 
-    python tests/machine/campaign.py --cases 10000 [--seed 1] [--class LDR] [--oracle unicorn] [--state FILE]
+    python tests/machine/campaign.py --cases 10000 [--seed 1] [--suite integer] [--class LDR] [--state FILE]
 
-Every encoding is a class of its own. Progress is kept in the state file after each class, so that a campaign that
-was stopped goes on where it was; the table of all classes is printed at the end. Exit status 1: unexplained
-differences. `--record docs/isa-campaign.json` also keeps the counts, for the table in the documentation.
+Every encoding is a class of its own, and so are the three spaces of words. Progress is kept in the state file after
+each class, so that a campaign that was stopped goes on where it was; the table of all classes is printed at the
+end. Exit status 1: unexplained differences. `--record docs/isa-campaign.json` also keeps the counts, for the table
+in the documentation.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import random
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +24,46 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import fp_campaign
 import isa_campaign
+import isa_space
 from retrap.machine.arm.decode import all_encodings
-from retrap.machine.arm.registry import Encoding
 
 BATCH = 500
 
 
-def suite_of(encoding: Encoding) -> Any:
-    """Who knows how to make cases for an encoding."""
-    module = encoding.instruction.definition.__module__.rpartition(".")[2]
-    return fp_campaign if module.startswith(("vfp", "neon")) else isa_campaign
+@dataclass(frozen=True)
+class Class:
+    """What a line of the table is about: an encoding, or a space of words."""
+
+    suite: str
+    item: Any
+
+    @property
+    def title(self) -> str:
+        return str(self.item.title)
 
 
-def run_class(encoding: Encoding, cases: int, seed: int, runners: dict[Any, Any]) -> dict[str, Any]:
+SUITES: dict[str, Any] = {"integer": isa_campaign, "fp": fp_campaign, "space": isa_space}
+
+
+def classes() -> list[Class]:
+    found = []
+    for encoding in all_encodings():
+        module = encoding.instruction.definition.__module__.rpartition(".")[2]
+        found.append(Class("fp" if module.startswith(("vfp", "neon")) else "integer", encoding))
+    return found + [Class("space", space) for space in isa_space.SPACES]
+
+
+def run_class(chosen: Class, cases: int, seed: int, runners: dict[str, Any]) -> dict[str, Any]:
     """Counts of one class: cases per oracle, known differences, the first few unexplained ones."""
-    suite = suite_of(encoding)
-    if suite not in runners:
-        runners[suite] = suite.Runner()
-    r = random.Random(f"{seed}/{encoding.title}")
+    if chosen.suite not in runners:
+        runners[chosen.suite] = SUITES[chosen.suite].Runner()
+    r = random.Random(f"{seed}/{chosen.title}")
     compared: Counter[str] = Counter()
     known: Counter[str] = Counter()
     unexplained: list[str] = []
     done = 0
     while done < cases:
-        batch = runners[suite].batch(encoding, r, min(BATCH, cases - done))
+        batch = runners[chosen.suite].batch(chosen.item, r, min(BATCH, cases - done))
         if batch is None:
             break  # nothing of this class is defined: UDF
         compared.update(batch.compared)
@@ -85,7 +103,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=1000, help="cases per class")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--class", dest="name", default="", help="only classes whose title contains this")
-    parser.add_argument("--suite", choices=("all", "integer", "fp"), default="all")
+    parser.add_argument("--suite", choices=("all", *SUITES), default="all")
     parser.add_argument("--state", type=Path, default=Path("out/isa-campaign.json"))
     parser.add_argument("--record", type=Path, help="write the counts per class here")
     options = parser.parse_args()
@@ -96,18 +114,15 @@ def main() -> int:
     if state.get("key") != key:
         state = {"key": key, "classes": {}}
     results: dict[str, dict[str, Any]] = state["classes"]
-    runners: dict[Any, Any] = {}
+    runners: dict[str, Any] = {}
     began = time.monotonic()
-    for encoding in all_encodings():
-        if options.name not in encoding.title or encoding.title in results:
+    for one in classes():
+        if options.name not in one.title or one.title in results or options.suite not in ("all", one.suite):
             continue
-        if options.suite == ("integer" if suite_of(encoding) is fp_campaign else "fp"):
-            continue
-        results[encoding.title] = run_class(encoding, options.cases, options.seed, runners)
-        result = results[encoding.title]
+        result = results[one.title] = run_class(one, options.cases, options.seed, runners)
         if result["unexplained"]:
             sys.stdout.write(
-                f"{encoding.title}: {result['unexplained']} unexplained\n" + "\n".join(result["examples"]) + "\n"
+                f"{one.title}: {result['unexplained']} unexplained\n" + "\n".join(result["examples"]) + "\n"
             )
             sys.stdout.flush()
         options.state.parent.mkdir(parents=True, exist_ok=True)
