@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from isa_oracle import ALIGNED, Case, Outcome
+from isa_oracle import ALIGNED, CODE, CODE_SIZE, Case, Outcome
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,16 @@ KNOWN = (
         "A8.8.177, A8.8.182",
         lambda case, mine, theirs, text: (
             _name(case) in ("SMLAD", "SMLSD") and text == f"nzcvq: {mine.nzcvq:#x} / {mine.nzcvq | 1:#x}"
+        ),
+    ),
+    Known(
+        "unicorn runs on after a branch that ends an IT block and goes to code",
+        ("unicorn",),
+        "A2.5.2",
+        lambda case, mine, theirs, text: (
+            case.it != 0
+            and CODE <= mine.pc < theirs.pc <= CODE + CODE_SIZE
+            and text == f"pc: {mine.pc:#x} / {theirs.pc:#x}"
         ),
     ),
     Known(
