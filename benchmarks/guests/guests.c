@@ -50,7 +50,7 @@ static NOINLINE u32 fib(u32 n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
 static u32 run(u32 rounds) { u32 s = 0; for (u32 r = 0; r < rounds; r++) s += fib(16); return s; }
 #elif PROGRAM == 8 /* floating point: a dot product and a polynomial */
 static u32 run(u32 rounds) { static double x[64]; static float y[64]; for (int i = 0; i < 64; i++) { x[i] = i * 0.37 + 1; y[i] = i * 0.11f - 3; }
-  double s = 0; float t = 0; for (u32 r = 0; r < rounds; r++) for (int i = 0; i < 64; i++) { s = s * 0.5 + x[i] * 1.25 - 0.125; t = t * 0.25f + y[i] / 3.0f; x[i] = s > 9 ? s - 8 : s + 1; } return (u32)s + (u32)(int)t; }
+  double s = 0; float t = 0; for (u32 r = 0; r < rounds; r++) for (int i = 0; i < 64; i++) { s = s * 0.5 + x[i] * 0.25 - 0.125; t = t * 0.25f + y[i] / 3.0f; x[i] = s > 9 ? s - 8 : s + 1; } return (u32)s + (u32)(int)t; }
 #endif
 
 __attribute__((naked, section(".text.start"))) void _start(void) { __asm__ volatile("ldr sp, =stack_top\n\tbl main_\n\tmov r7, #1\n\tsvc 0\n\tb ."); }

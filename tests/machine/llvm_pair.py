@@ -221,6 +221,12 @@ class Pair:
         for slot in (Slot.N, Slot.Z, Slot.C, Slot.V, Slot.Q):
             self.both(slot, r.getrandbits(1))
         self.both(Slot.GE, r.getrandbits(4))
+        self.both(Slot.FPEXC_EN, int(r.random() < 0.9))
+        self.both(Slot.FPSCR, r.choice((0, 0, 0x10, r.getrandbits(32) & 0xFFC0009F)))
+        for slot in range(Slot.D0, Slot.D0 + 64):
+            # Numbers near 1, as singles or as upper words of doubles, or anything.
+            near = r.choice((0x3F800000, 0x3FF00000, 0x40400000, 0x3F000000)) + r.getrandbits(r.randrange(20))
+            self.both(slot, r.choice((near, near, near ^ 0x80000000, 0, r.getrandbits(32))))
 
     def jump(self) -> None:
         """To the start of one of the two programs, or into its middle."""

