@@ -68,7 +68,7 @@ class Effects:
         self.next_thread = 0  # thread that runs next, or IDLE
 
     def begin(self, time: int, thread: int, trap: Trap) -> None:
-        """Start the log of a new kernel entry."""
+        """Start the log of a new kernel entry. Used lists are replaced, not emptied: readers may keep them."""
         self.time = time
         self.thread = thread
         self.trap = trap
@@ -76,16 +76,24 @@ class Effects:
         self.cptr = 0
         self.badge = 0
         self.target = None
-        self.extra_caps = []
         self.label = 0
-        self.words = []
-        self.reads = []
-        self.registers = []
-        self.buffer_writes = []
-        self.console = bytearray()
+        if self.extra_caps:
+            self.extra_caps = []
+        if self.words:
+            self.words = []
+        if self.reads:
+            self.reads = []
+        if self.registers:
+            self.registers = []
+        if self.buffer_writes:
+            self.buffer_writes = []
+        if self.console:
+            self.console = bytearray()
         self.outcome = Outcome.DONE
         self.error = 0
-        self.error_words = []
+        if self.error_words:
+            self.error_words = []
         self.fault = ""
-        self.fault_words = []
+        if self.fault_words:
+            self.fault_words = []
         self.reason = ""

@@ -56,6 +56,15 @@ def sanitise(slot: int, value: int) -> int:
     return value & _FLAGS if slot == CPSR else value
 
 
+def message_registers(words: memoryview, length: int) -> list[int]:
+    """As much of a message of `length` words as is in a thread's registers."""
+    if length >= MESSAGE_REGISTERS:
+        return [words[FIRST_MR], words[FIRST_MR + 1], words[FIRST_MR + 2], words[FIRST_MR + 3]]
+    if length == 0:
+        return []
+    return [words[FIRST_MR + index] for index in range(length)]
+
+
 def set_next_pc(state: KernelState, thread: Tcb, value: int) -> None:
     """Let the thread continue at `value`, aligned as an exception return aligns it (ARM ARM B1.8.10)."""
     words = thread.context.words

@@ -29,7 +29,7 @@ from retrap.kernel.message import Message
 from retrap.kernel.notification import receive_signal
 from retrap.kernel.objects.irq import deliver, next_pending
 from retrap.kernel.objects.reply import delete_caller_cap, reply_to_caller
-from retrap.kernel.registers import BADGE, FIRST_MR, INFO, R0, read_buffer, send_buffer, write_message
+from retrap.kernel.registers import BADGE, INFO, R0, message_registers, read_buffer, send_buffer, write_message
 from retrap.kernel.scheduler import timer_tick, yield_current
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import KernelState
@@ -100,16 +100,13 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> None:
     else:
         caps = []
     length = info_length(info)
-    if length <= MESSAGE_REGISTERS:
-        arguments: list[int] = words[FIRST_MR : FIRST_MR + length].tolist()
-    else:
-        arguments = words[FIRST_MR : FIRST_MR + MESSAGE_REGISTERS].tolist()
-        # A message to an endpoint is read when it is transferred, the others now.
-        if cap.tag != Tag.ENDPOINT:
-            buffer = send_buffer(state, thread)
-            if buffer is not None:
-                first = BUFFER_MESSAGE + MESSAGE_REGISTERS
-                arguments += read_buffer(state, thread, buffer, first, length - MESSAGE_REGISTERS)
+    arguments = message_registers(words, length)
+    # A message to an endpoint is read when it is transferred, the others now.
+    if length > MESSAGE_REGISTERS and cap.tag != Tag.ENDPOINT:
+        buffer = send_buffer(state, thread)
+        if buffer is not None:
+            first = BUFFER_MESSAGE + MESSAGE_REGISTERS
+            arguments += read_buffer(state, thread, buffer, first, length - MESSAGE_REGISTERS)
     effects.words = arguments
 
     try:
@@ -213,8 +210,7 @@ def _handle_reply(state: KernelState) -> None:
     words = state.current.context.words
     info = words[INFO]
     effects.label = info_label(info)
-    length = info_length(info)
-    effects.words = words[FIRST_MR : FIRST_MR + min(length, MESSAGE_REGISTERS)].tolist()
+    effects.words = message_registers(words, info_length(info))
     if not reply_to_caller(state):
         effects.outcome = Outcome.IGNORED
         effects.reason = "nobody waits for a reply from this thread"

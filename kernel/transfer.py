@@ -72,13 +72,10 @@ def transfer(
     length = info_length(info)
     log = state.effects.registers
     number = receiver.number
-    if length:
-        end = FIRST_MR + (length if length < MESSAGE_REGISTERS else MESSAGE_REGISTERS)
-        target[FIRST_MR:end] = source[FIRST_MR:end]
-        slot = FIRST_MR
-        for value in source[FIRST_MR:end].tolist():
-            log.append((number, slot, value))
-            slot += 1
+    for slot in range(FIRST_MR, FIRST_MR + (length if length < MESSAGE_REGISTERS else MESSAGE_REGISTERS)):
+        value = source[slot]
+        target[slot] = value
+        log.append((number, slot, value))
     if length > MESSAGE_REGISTERS:
         outgoing = send_buffer(state, sender)
         incoming = receive_buffer(state, receiver)
