@@ -1,9 +1,13 @@
 """Measure the trap path alone: microseconds per kernel entry, with no instruction executed in between.
 
 `python benchmarks/trap_path.py [--repeats N]`. A kernel is booted from a plan made by hand, and its registers and
-IPC buffer are filled as user code would fill them; what that costs is measured apart and taken off. Every figure is
-the best of several batches, in this process's CPU time. "recorded" adds the trace: registers taken at the trap,
-the record encoded, the frame compressed, the digest every 4096 records.
+IPC buffer are filled as user code would fill them; what that costs is measured apart and taken off. "recorded" adds
+the trace: registers taken at the trap, the record encoded. What the end of a frame costs (compression, checksums,
+state digest) is measured apart and quoted per record.
+
+Every figure is a mean over short stretches of kernel entries, of each stretch the fastest of all repeats: what else
+the machine does disturbs it little. The first line says how long the machine takes for a small object made by plain
+Python, so that figures of two machines, or of two days, can be compared.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import hashlib
 import io
 import sys
 import time
+import timeit
 from array import array
 from collections.abc import Callable
 from pathlib import Path
@@ -21,15 +26,17 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "kernel"))
 
 from kernel_driver import CNODE, FREE, UNTYPED, VSPACE  # noqa: E402
-from retrap.kernel import engine  # noqa: E402
 from retrap.machine.traps import SVC  # noqa: E402
 from retrap.tools.build import description  # noqa: E402
 from retrap.traces.schema import Header  # noqa: E402
-from retrap.traces.writer import DIGEST_INTERVAL, Recorder  # noqa: E402
+from retrap.traces.writer import DIGEST_INTERVAL, FRAME_RECORDS, Recorder  # noqa: E402
 from threads_driver import World  # noqa: E402
 
 BATCH = 500
-"""Kernel entries per measurement."""
+"""Kernel entries of one phase, where it does not say otherwise."""
+
+STRETCH = 25
+"""Kernel entries that are timed together."""
 
 MIX = {"frames": 920, "cnodes": 760, "untyped": 470, "debug": 190, "ipc": 15}
 """Kernel entries of seL4's own test suite, in thousands, by the rows below that stand for them."""
@@ -63,34 +70,64 @@ class Bench:
         registers += [0] * (7 - len(registers)) + [self.world.calls[name] & 0xFFFF_FFFF]
         return memoryview(array("I", registers)), memoryview(array("I", words[4:]))
 
-    def run(self, steps: list[Step], recorded: bool) -> None:
+    def run(self, steps: list[Step], recorded: bool) -> list[int]:
+        """Enter the kernel with each step; nanoseconds of each stretch."""
         kernel = self.world.kernel
         buffer = self.world.buffer(self.world.main)
         recorder = self.recorder
         now = self.time
         enter = kernel.enter
-        for registers, words in steps:
-            now += 100
-            kernel.context.words[:8] = registers
-            buffer[5 : 5 + len(words)] = words
-            if recorded:
-                recorder.before(kernel.context)
-                enter(SVC, now)
-                recorder.after(kernel.effects)
-            else:
-                enter(SVC, now)
+        times = []
+        for first in range(0, len(steps), STRETCH):
+            stretch = steps[first : first + STRETCH]
+            start = time.perf_counter_ns()
+            for registers, words in stretch:
+                now += 100
+                kernel.context.words[:8] = registers
+                buffer[5 : 5 + len(words)] = words
+                if recorded:
+                    recorder.before(kernel.context)
+                    enter(SVC, now)
+                    recorder.after(kernel.effects)
+                else:
+                    enter(SVC, now)
+            times.append(time.perf_counter_ns() - start)
         self.time = now
+        return times
 
-    def prepare_only(self, steps: list[Step]) -> None:
-        """What `run` does besides entering the kernel."""
+    def prepare_only(self, steps: list[Step]) -> float:
+        """Nanoseconds per step of what `run` does besides entering the kernel."""
         kernel = self.world.kernel
         buffer = self.world.buffer(self.world.main)
         now = self.time
-        for registers, words in steps:
-            now += 100
-            kernel.context.words[:8] = registers
-            buffer[5 : 5 + len(words)] = words
+        stretch = steps[:STRETCH]
+        best = 1 << 62
+        for _ in range(50):
+            start = time.perf_counter_ns()
+            for registers, words in stretch:
+                now += 100
+                kernel.context.words[:8] = registers
+                buffer[5 : 5 + len(words)] = words
+            best = min(best, time.perf_counter_ns() - start)
+        return best / len(stretch)
 
+    def frame_end(self) -> int:
+        """Fill a frame with entries that are all alike; nanoseconds of the record that ends it."""
+        kernel = self.world.kernel
+        registers, _ = self.step("DebugPutChar", 65)
+        slowest = 0
+        for _ in range(FRAME_RECORDS):
+            self.time += 100
+            kernel.context.words[:8] = registers
+            self.recorder.before(kernel.context)
+            kernel.enter(SVC, self.time)
+            start = time.perf_counter_ns()
+            self.recorder.after(kernel.effects)
+            slowest = max(slowest, time.perf_counter_ns() - start)
+        return slowest
+
+
+REVOKE = "CNode_Revoke, per capability"
 
 Row = list[tuple[str, list[Step]]]
 """Phases in order: (what is measured, or nothing; steps)."""
@@ -121,7 +158,7 @@ def cnode_row(bench: Bench) -> Row:
     copy = [bench.step("Call", CNODE, "CNodeCopy", (first + n, 32, source, 32, 15), 1) for n in range(BATCH)]
     delete = [bench.step("Call", CNODE, "CNodeDelete", (first + n, 32)) for n in range(BATCH)]
     revoke = [bench.step("Call", CNODE, "CNodeRevoke", (source, 32))]
-    return [("CNode_Copy", copy), ("CNode_Delete", delete), ("", copy), ("CNode_Revoke, per capability", revoke)]
+    return [("CNode_Copy", copy), ("CNode_Delete", delete), ("", copy), (REVOKE, revoke)]
 
 
 def frames_row(bench: Bench) -> Row:
@@ -177,33 +214,31 @@ def measure(name: str, repeats: int, recorded: bool) -> dict[str, float]:
     bench = Bench()
     make, extra = ROWS[name]
     phases = make(bench)
-    best: dict[str, float] = {}
+    _caps(bench, extra)
+    best: dict[str, list[int]] = {}
     for _ in range(repeats):
-        _caps(bench, extra)
         for title, steps in phases:
-            start = time.process_time_ns()
-            bench.run(steps, recorded)
-            spent = time.process_time_ns() - start
+            times = bench.run(steps, recorded)
             effects = bench.world.effects
             assert effects.error == 0 and not effects.fault and not bench.world.kernel.crashed, effects.reason
-            if not title:
-                continue
-            start = time.process_time_ns()
-            bench.prepare_only(steps)
-            spent -= time.process_time_ns() - start
-            count = BATCH if len(steps) == 1 else len(steps)
-            best[title] = min(best.get(title, 1e9), spent / count / 1000)
-    return best
+            best[title] = [min(pair) for pair in zip(best.get(title, times), times, strict=True)]
+    figures = {}
+    for title, steps in phases:
+        if title:
+            entries = BATCH if title == REVOKE else len(steps)
+            figures[title] = (sum(best[title]) - len(steps) * bench.prepare_only(steps)) / entries / 1000
+    return figures
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=40)
     repeats = parser.parse_args().repeats
     out = sys.stdout
-    out.write(f"retrap is {description()} ({Path(engine.__file__).suffix}); µs per kernel entry\n")
-    out.write(f"{'':<34}{'kernel':>9}{'recorded':>10}\n")
+    made = min(timeit.repeat("Step(1, 2, 3)", globals={"Step": Small}, number=100, repeat=3000)) * 10_000_000
+    out.write(f"retrap is {description()}; this machine makes a small object of plain Python in {made:.0f} ns\n")
+    out.write(f"{'µs per kernel entry':<34}{'kernel':>9}{'recorded':>10}\n")
     total = sum(MIX.values())
     mean = [0.0, 0.0]
     for name in ROWS:
@@ -211,11 +246,25 @@ def main() -> None:
         with_trace = measure(name, repeats, recorded=True)
         for title, value in alone.items():
             out.write(f"{title:<34}{value:>9.2f}{with_trace[title]:>10.2f}\n")
-        counted = [title for title in alone if "Revoke" not in title]
+        counted = [title for title in alone if title != REVOKE]
         for column, figures in enumerate((alone, with_trace)):
             share = MIX.get(name, 0) / total
             mean[column] += share * sum(figures[title] for title in counted) / len(counted)
     out.write(f"{'mean over the mix of sel4test':<34}{mean[0]:>9.2f}{mean[1]:>10.2f}\n")
+    bench = Bench()
+    end = min(bench.frame_end() for _ in range(10)) / FRAME_RECORDS / 1000
+    out.write(f"{'end of a frame, per record':<34}{'':>9}{end:>10.2f}\n")
+
+
+class Small:
+    """An object with three fields: the measure of this machine."""
+
+    __slots__ = ("a", "b", "c")
+
+    def __init__(self, a: int, b: int, c: int) -> None:
+        self.a = a
+        self.b = b
+        self.c = c
 
 
 if __name__ == "__main__":
