@@ -109,6 +109,7 @@ def _host() -> str:
     return repr(
         (
             FORMAT,
+            definitions(),
             metadata.version("llvmlite"),
             sys.version,
             bytes.__basicsize__,
@@ -117,6 +118,18 @@ def _host() -> str:
             features,
         )
     )
+
+
+def definitions() -> str:
+    """Identifies what instructions mean and how they are lowered: code compiled from others must not be run."""
+    machine = Path(__file__).parent.parent
+    digest = blake2b(digest_size=DIGEST)
+    for folder in ("arm", "ir", "llvm", "softfloat", "simd"):
+        for path in sorted((machine / folder).rglob("*.py")):
+            digest.update(path.relative_to(machine).as_posix().encode())
+            digest.update(path.read_bytes())
+    digest.update((machine / "context.py").read_bytes())
+    return digest.hexdigest()
 
 
 def default_folder() -> Path | None:
