@@ -23,7 +23,16 @@ from linux_process import Died, run
 
 SOURCES = Path(__file__).with_name("programs")
 KEPT = SOURCES / "kept"
-BARE = ("arm-none-eabi-gcc", "-march=armv7-a", "-ffreestanding", "-nostdlib", "-static", "-I", str(SOURCES))
+BARE = (
+    "arm-none-eabi-gcc",
+    "-march=armv7-a",
+    "-ffreestanding",
+    "-fomit-frame-pointer",
+    "-nostdlib",
+    "-static",
+    "-I",
+    str(SOURCES),
+)
 HOSTED = ("arm-linux-gnueabi-gcc", "-march=armv7-a", "-static")
 
 
