@@ -133,7 +133,7 @@ class Kernel:
                 self._exception(trap, thread)
                 schedule(state)
                 activate(state)
-            if state.pending_irqs & ~state.masked_irqs:
+            if state.pending_irqs and state.pending_irqs & ~state.masked_irqs:
                 self._take_irqs()
             state.thread_registers.leaving(state, thread)
         except KernelDied as died:

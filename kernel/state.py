@@ -138,7 +138,7 @@ class KernelState:
 
     def interrupt_pending(self) -> bool:
         """Whether an interrupt waits: what a preemption point asks."""
-        return self.tick_pending or self.pending_irqs & ~self.masked_irqs != 0
+        return self.tick_pending or (self.pending_irqs != 0 and self.pending_irqs & ~self.masked_irqs != 0)
 
     def preemption_point(self) -> None:
         """One unit of work is done; raise `Preempted` if enough are and an interrupt waits."""
