@@ -110,7 +110,14 @@ def receive_buffer(state: KernelState, thread: Tcb) -> memoryview | None:
 
 def read_buffer(state: KernelState, thread: Tcb, buffer: memoryview, index: int, count: int) -> list[int]:
     """`count` words of the thread's IPC buffer from word `index` on."""
-    words: list[int] = buffer[index : index + count].tolist()
+    words: list[int]
+    # One capability pointer, one or two words: what nearly every invocation reads, and slices are slow.
+    if count == 1:
+        words = [buffer[index]]
+    elif count == 2:
+        words = [buffer[index], buffer[index + 1]]
+    else:
+        words = buffer[index : index + count].tolist()
     state.effects.reads.append((thread.number, index, words))
     return words
 
