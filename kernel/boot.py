@@ -25,6 +25,7 @@ class CapKind(Enum):
     ASID_CONTROL = "asid-control"
     ASID_POOL = "asid-pool"
     DOMAIN = "domain"
+    SPACE_NODE = "space-node"  # a CNode of an address space, where those are made of CNodes; `size_bits` its radix
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,14 +39,16 @@ class Tag:
     ASID_CONTROL: Final = 14
     ASID_POOL: Final = 15
     SGI_SIGNAL: Final = 16
+    ASYNC_ENDPOINT: Final = 17
 
 
-TAGS: Final = 17
+TAGS: Final = 18
 """How many kinds there are: the length of every table by tag."""
 
 KIND_NAMES: Final = (
     "Null", "Untyped", "Endpoint", "Notification", "Reply", "CNode", "TCB", "IRQControl", "IRQHandler",
     "Zombie", "Domain", "Frame", "PageTable", "PageDirectory", "ASIDControl", "ASIDPool", "SGISignal",
+    "AsyncEndpoint",
 )  # fmt: skip
 """Name of each kind, by tag: what `Effects.target` and traces show."""
 
@@ -71,6 +73,7 @@ TCB_EXTENT_BITS: Final = 9
 SLOT_SIZE_BITS: Final = 4
 ENDPOINT_SIZE_BITS: Final = 4
 NOTIFICATION_SIZE_BITS: Final = 4
+ASYNC_ENDPOINT_SIZE_BITS: Final = 5
 PAGE_TABLE_SIZE_BITS: Final = 10
 PAGE_DIRECTORY_SIZE_BITS: Final = 14
 ASID_POOL_SIZE_BITS: Final = 12
@@ -237,6 +240,37 @@ class NotificationCap(Cap):
         if preserve or self.badge != 0:
             return NULL
         return NotificationCap(self.address, data & BADGE_MASK, self.rights)
+
+    def key(self) -> tuple[int, ...]:
+        return (self.tag, self.address, self.badge, self.rights)
+
+
+@final
+class AsyncEndpointCap(Cap):
+    """Right to leave (WRITE) or take (READ) the message that an asynchronous endpoint of the 2006 design holds."""
+
+    __slots__ = ("badge", "rights")
+
+    def __init__(self, address: int, badge: int, rights: int) -> None:
+        super().__init__(Tag.ASYNC_ENDPOINT, address)
+        self.badge: Final = badge
+        self.rights: Final = rights
+
+    @property
+    def extent(self) -> tuple[int, int] | None:
+        return (self.address, ASYNC_ENDPOINT_SIZE_BITS)
+
+    @property
+    def shown_badge(self) -> int:
+        return self.badge
+
+    def masked(self, rights: int) -> Cap:
+        return AsyncEndpointCap(self.address, self.badge, self.rights & rights & (READ | WRITE))
+
+    def with_data(self, preserve: bool, data: int) -> Cap:
+        if preserve or self.badge != 0:
+            return NULL
+        return AsyncEndpointCap(self.address, data & BADGE_MASK, self.rights)
 
     def key(self) -> tuple[int, ...]:
         return (self.tag, self.address, self.badge, self.rights)

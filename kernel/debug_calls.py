@@ -33,6 +33,7 @@ _RAW_KINDS: Final = {
     Tag.ASID_CONTROL: "asid-control",
     Tag.ASID_POOL: "asid-pool",
     Tag.SGI_SIGNAL: "sgi-signal",
+    Tag.ASYNC_ENDPOINT: "async-endpoint",
 }
 
 _STATES: Final = (
@@ -97,8 +98,11 @@ def cap_identify(state: KernelState) -> bool:
     try:
         cap = lookup_slot(state, thread, cptr).cap
         kind = _RAW_KINDS[cap.tag]
-        if isinstance(cap, FrameCap) and cap.size_bits == 12:
-            kind = "small-frame"
+        if isinstance(cap, FrameCap):
+            if "user-data" in state.release.cap_types:
+                kind = "user-data"
+            elif cap.size_bits == 12:
+                kind = "small-frame"
     except LookupFailed as failed:
         state.effects.reason = failed.failure.sentence()
     write_register(state, thread, R0, state.release.cap_types[kind])

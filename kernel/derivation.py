@@ -8,7 +8,7 @@ Only this file writes `Slot.prev`, `next`, `revocable` and `first_badged`.
 
 from __future__ import annotations
 
-from retrap.kernel.caps import NULL, Cap, EndpointCap, NotificationCap, Tag, UntypedCap
+from retrap.kernel.caps import NULL, AsyncEndpointCap, Cap, EndpointCap, NotificationCap, Tag, UntypedCap
 from retrap.kernel.failures import delete_first, revoke_first
 from retrap.kernel.slots import Slot
 
@@ -27,6 +27,9 @@ def is_parent(parent: Slot, child: Slot) -> bool:
         return a.badge == 0 or (a.badge == b.badge and not child.first_badged)
     if tag == Tag.NOTIFICATION:
         assert isinstance(a, NotificationCap) and isinstance(b, NotificationCap)
+        return a.badge == 0 or (a.badge == b.badge and not child.first_badged)
+    if tag == Tag.ASYNC_ENDPOINT:
+        assert isinstance(a, AsyncEndpointCap) and isinstance(b, AsyncEndpointCap)
         return a.badge == 0 or (a.badge == b.badge and not child.first_badged)
     return True
 
@@ -78,6 +81,9 @@ def _is_revocable(new: Cap, source: Cap) -> bool:
         return new.badge != source.badge
     if tag == Tag.NOTIFICATION:
         assert isinstance(new, NotificationCap) and isinstance(source, NotificationCap)
+        return new.badge != source.badge
+    if tag == Tag.ASYNC_ENDPOINT:
+        assert isinstance(new, AsyncEndpointCap) and isinstance(source, AsyncEndpointCap)
         return new.badge != source.badge
     if tag == Tag.IRQ_HANDLER:
         return source.tag == Tag.IRQ_CONTROL

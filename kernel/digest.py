@@ -14,6 +14,7 @@ from typing import Final
 
 from retrap.kernel.caps import Tag
 from retrap.kernel.faults import CapFault, UnknownSyscall, UserException, VmFault
+from retrap.kernel.objects.async_endpoint import AsyncEndpoint
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import KernelState
 from retrap.kernel.structures import CNode, Endpoint, Fault, KernelObject, Notification, Queue, Tcb
@@ -56,6 +57,12 @@ def _describe(numbers: list[int], item: KernelObject) -> None:
         _describe_entries(numbers, item.entries)
     elif isinstance(item, Tcb):
         _describe_thread(numbers, item)
+    elif isinstance(item, AsyncEndpoint):
+        held = item.words
+        if held is None:
+            numbers.append(_NOTHING)
+        else:
+            numbers.extend((item.badge, item.label, len(held), *held))
     elif isinstance(item, Queue):
         _describe_queue(numbers, item)
     elif isinstance(item, PageDirectory):

@@ -13,6 +13,7 @@ from retrap.kernel.fault_handling import handle_fault
 from retrap.kernel.faults import UnknownSyscall, UserException, VmFault
 from retrap.kernel.invariants import check
 from retrap.kernel.objects.irq import deliver, next_pending
+from retrap.kernel.policies import MADE
 from retrap.kernel.registers import PC, R7, RESTART_PC, THUMB, send_buffer
 from retrap.kernel.scheduler import activate, schedule, timer_tick
 from retrap.kernel.startup import boot
@@ -21,8 +22,8 @@ from retrap.kernel.structures import Tcb, ThreadState
 from retrap.kernel.syscalls import handlers
 from retrap.machine.context import Context, ContextArena
 from retrap.machine.memory import PhysicalMemory
-from retrap.machine.space import AddressSpace
-from retrap.machine.traps import Trap, TrapKind
+from retrap.machine.space import EXECUTE, READ, WRITE, AddressSpace
+from retrap.machine.traps import FaultStatus, Trap, TrapKind
 
 _SVC: Final = TrapKind.SVC
 
@@ -135,6 +136,8 @@ class Kernel:
                 activate(state)
             if state.pending_irqs and state.pending_irqs & ~state.masked_irqs:
                 self._take_irqs()
+            if state.address_spaces.keeps:
+                state.address_spaces.settle(state)
             state.thread_registers.leaving(state, thread)
         except KernelDied as died:
             state.crashed = str(died)
@@ -155,13 +158,18 @@ class Kernel:
         if kind is TrapKind.INTERRUPT:
             timer_tick(state)
         elif kind is TrapKind.DATA_ABORT:
-            handle_fault(state, thread, VmFault(trap.address, trap.status, False))
+            rights = WRITE if trap.status & FaultStatus.WRITE else READ
+            status = state.address_spaces.access(state, trap.address, rights, trap.status)
+            if status != MADE:
+                handle_fault(state, thread, VmFault(trap.address, status, False))
         elif kind is TrapKind.UNDEFINED:
             if words[THUMB]:
                 words[RESTART_PC] = pc - 2 & 0xFFFF_FFFF  # as for system calls
             handle_fault(state, thread, UserException())
         else:
-            handle_fault(state, thread, VmFault(pc, trap.status, True))
+            status = state.address_spaces.access(state, pc, EXECUTE, trap.status)
+            if status != MADE:
+                handle_fault(state, thread, VmFault(pc, status, True))
 
     def _take_irqs(self) -> None:
         """Interrupts that wait are taken as soon as the kernel would return: each an entry of its own."""

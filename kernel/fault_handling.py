@@ -29,13 +29,16 @@ def handle_fault(state: KernelState, thread: Tcb, fault: Fault) -> None:
         problem = failed.failure.sentence()
     if not problem:
         assert isinstance(cap, EndpointCap)
-        if cap.rights & WRITE and cap.rights & (GRANT | GRANT_REPLY):
+        # Where there are no replies, the handler resumes the thread instead, for which it needs other capabilities.
+        answered = state.facts.reply == "capability"
+        if cap.rights & WRITE and (cap.rights & (GRANT | GRANT_REPLY) or not answered):
             effects.outcome = Outcome.FAULT
             effects.reason = fault.describe()
             thread.fault = fault
             endpoint = state.objects[cap.address]
             assert isinstance(endpoint, Endpoint)
-            send_ipc(state, thread, endpoint, cap.badge, True, True, cap.rights & GRANT != 0, True)
+            grant = answered and cap.rights & GRANT != 0
+            send_ipc(state, thread, endpoint, cap.badge, True, True, grant, answered)
             return
         problem = "it lacks the right to send or to grant a reply"
     where = f"{fault.describe()}, at {thread.context.words[RESTART_PC]:#010x}"

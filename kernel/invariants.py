@@ -27,6 +27,7 @@ from retrap.kernel.laws.spaces import (
     mappings_belong_to_capabilities,
     page_tables_agree_with_directories,
     spaces_show_the_tables,
+    the_processor_keeps_what_lookups_find,
     the_visible_space_is_live,
 )
 from retrap.kernel.laws.survey import Law, Survey
@@ -61,6 +62,7 @@ LAWS: Final[tuple[Law, ...]] = (
     page_tables_agree_with_directories,
     mappings_belong_to_capabilities,
     spaces_show_the_tables,
+    the_processor_keeps_what_lookups_find,
 )
 """All laws."""
 

@@ -1,16 +1,19 @@
 """Where releases decide differently, as objects that the kernel chooses once at boot from its facts.
 
 What differs in one place only is asked there (`state.facts`); what several files go through is here: who runs after
-a wake-up, and what the processor's thread registers show. Another flavour of scheduler would add its own.
+a wake-up, what the processor's thread registers show, and what an address space is. Another flavour of scheduler
+would add its own.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from retrap.kernel.caps import Cap
     from retrap.kernel.state import KernelState
     from retrap.kernel.structures import Tcb
+    from retrap.machine.space import AddressSpace
 
 
 class Wakeups:
@@ -42,3 +45,33 @@ class ThreadRegisters:
 
     def leaving(self, state: KernelState, before: Tcb) -> None:
         """The kernel is about to return to user code; `before` ran when it was entered."""
+
+
+MADE: Final = -1
+"""What `AddressSpaces.access` returns where there is no fault."""
+
+
+class AddressSpaces:
+    """What virtual addresses go through (fact `address_space`)."""
+
+    __slots__ = ()
+    keeps = False
+    """Whether `settle` has anything to do."""
+
+    def refusal(self, cap: Cap) -> str:
+        """Why the capability cannot be a thread's VSpace root; empty if it can."""
+        raise NotImplementedError
+
+    def of(self, state: KernelState, thread: Tcb) -> AddressSpace:
+        """What the thread's VSpace root shows now; the empty space if it is none."""
+        raise NotImplementedError
+
+    def access(self, state: KernelState, address: int, rights: int, status: int) -> int:
+        """The running thread's access to `address` (`rights` of `machine.space`) was aborted with `status`.
+
+        Returns the status of the fault that it is, or `MADE`: it can be made now.
+        """
+        raise NotImplementedError
+
+    def settle(self, state: KernelState) -> None:
+        """The end of a kernel entry, in which capabilities may have gone."""

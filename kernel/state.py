@@ -7,11 +7,11 @@ from typing import Any, Final, final
 
 from retrap.kernel.abi.release import Facts, Release
 from retrap.kernel.boot import BootPlan, BuildOptions
-from retrap.kernel.caps import TAGS, Cap
+from retrap.kernel.caps import KIND_NAMES, TAGS, Cap, Tag
 from retrap.kernel.effects import IDLE, Effects
 from retrap.kernel.failures import Preempted
 from retrap.kernel.message import Invocation, Message
-from retrap.kernel.policies import ThreadRegisters, Wakeups
+from retrap.kernel.policies import AddressSpaces, ThreadRegisters, Wakeups
 from retrap.kernel.slots import Slot
 from retrap.kernel.structures import KernelObject, Tcb, ThreadState
 from retrap.machine.context import ContextArena
@@ -35,6 +35,11 @@ Creator = Callable[["KernelState", int, int, bool], Cap]
 it in `state.objects` (frames and untypeds have no object) and returns the first capability to it."""
 
 
+Receiver = Callable[["KernelState", Tcb, Cap, bool], "bool | None"]
+"""receive(state, thread, cap, blocking): Recv of a capability that is no endpoint and no notification. Whether
+anything was received; None: the capability does not allow it."""
+
+
 # What `schedule` has to do at the end of this kernel entry (`KernelState.action`).
 RESUME: Final = 0
 CHOOSE: Final = 1
@@ -43,6 +48,14 @@ SWITCH: Final = 2
 def _tls_register(plan: BootPlan) -> str:
     fact = plan.release.facts.tls_base_register
     return plan.options.tls_register if fact == "build" else fact
+
+
+def _kind_names(release: Release) -> tuple[str, ...]:
+    """`KIND_NAMES` of a release: what others call frames is user data where that is a type of object."""
+    names = list(KIND_NAMES)
+    if any(kind.name == "UserData" for kind in release.object_types):
+        names[Tag.FRAME] = "UserData"
+    return tuple(names)
 
 
 def _not_chosen(state: KernelState, thread: Tcb) -> None:
@@ -72,6 +85,7 @@ class KernelState:
         # How this release decides; `retrap.kernel.startup` chooses.
         self.wakeups = Wakeups()
         self.thread_registers = ThreadRegisters()
+        self.address_spaces = AddressSpaces()
         self.reprioritise: Callable[[KernelState, Tcb], None] = _not_chosen
         self.all_rights: Final = 15 if plan.release.facts.grant_reply else 7
         self.memory: Final = memory
@@ -83,6 +97,8 @@ class KernelState:
         self.methods: Final[list[dict[int, Decoder] | None]] = [None] * TAGS  # kinds that do: by label number
         self.finalisers: Final[list[Finaliser | None]] = [None] * TAGS
         self.cleanups: Final[list[Cleanup | None]] = [None] * TAGS
+        self.receivers: Final[list[Receiver | None]] = [None] * TAGS
+        self.kind_names: Final = _kind_names(plan.release)
         # By object type number as Untyped_Retype counts them.
         self.creators: Final[list[Creator]] = []
         self.object_bits: Final[list[int]] = []  # log2 of the size in bytes, or ANY_SIZE, or SLOT_SIZED

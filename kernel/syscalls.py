@@ -11,7 +11,7 @@ from typing import Final
 
 from retrap.kernel import debug_calls
 from retrap.kernel.boot import BuildOptions
-from retrap.kernel.caps import KIND_NAMES, READ, Cap, EndpointCap, NotificationCap, Tag
+from retrap.kernel.caps import READ, Cap, EndpointCap, NotificationCap, Tag
 from retrap.kernel.effects import Outcome
 from retrap.kernel.endpoint import receive_ipc
 from retrap.kernel.failures import (
@@ -50,12 +50,12 @@ _RESTART: Final = ThreadState.RESTART
 _RUNNING: Final = ThreadState.RUNNING
 
 
-def _shown(cap: Cap) -> tuple[str, int, int]:
+def _shown(names: tuple[str, ...], cap: Cap) -> tuple[str, int, int]:
     """A capability as `Effects` shows it: kind, object, badge."""
     tag = cap.tag
-    if tag == Tag.ENDPOINT or tag == Tag.NOTIFICATION:
-        return (KIND_NAMES[tag], cap.address, cap.shown_badge)
-    return (KIND_NAMES[tag], cap.address, 0)
+    if tag == Tag.ENDPOINT or tag == Tag.NOTIFICATION or tag == Tag.ASYNC_ENDPOINT:
+        return (names[tag], cap.address, cap.shown_badge)
+    return (names[tag], cap.address, 0)
 
 
 def _cap_fault(state: KernelState, cptr: int, blocking: bool, failure: LookupFailure) -> None:
@@ -86,7 +86,7 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> None:
         _cap_fault(state, cptr, blocking, failed.failure)
         return
     cap = slot.cap
-    shown = _shown(cap)
+    shown = _shown(state.kind_names, cap)
     effects.target = shown
     effects.badge = shown[2]
     caps: list[Slot]
@@ -96,7 +96,7 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> None:
         except ExtraCapFailed as missing:
             _cap_fault(state, missing.cptr, blocking, missing.failure)
             return
-        effects.extra_caps = [_shown(extra.cap) for extra in caps]
+        effects.extra_caps = [_shown(state.kind_names, extra.cap) for extra in caps]
     else:
         caps = []
     length = info_length(info)
@@ -118,7 +118,7 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> None:
             assert methods is not None
             decoder = methods.get(label)
             if decoder is None:
-                raise illegal_operation(f"a {KIND_NAMES[cap.tag]} capability has no invocation {label}")
+                raise illegal_operation(f"a {state.kind_names[cap.tag]} capability has no invocation {label}")
         invocation = decoder(state, slot, cap, message)
         # The phase that cannot fail.
         thread.state = _RESTART
@@ -182,7 +182,7 @@ def handle_recv(state: KernelState, blocking: bool) -> None:
     except LookupFailed as failed:
         handle_fault(state, thread, CapFault(cptr, True, failed.failure))
         return
-    shown = _shown(cap)
+    shown = _shown(state.kind_names, cap)
     effects.target = shown
     effects.badge = shown[2]
     if isinstance(cap, EndpointCap):
@@ -200,6 +200,14 @@ def handle_recv(state: KernelState, blocking: bool) -> None:
             if not receive_signal(state, thread, notification, blocking):
                 effects.outcome = Outcome.IGNORED
                 effects.reason = "no signal waits"
+            return
+    receiver = state.receivers[cap.tag]
+    if receiver is not None:
+        received = receiver(state, thread, cap, blocking)
+        if received is not None:
+            if not received:
+                effects.outcome = Outcome.IGNORED
+                effects.reason = "no message waits"
             return
     handle_fault(state, thread, CapFault(cptr, True, missing_capability(0)))
 

@@ -73,7 +73,10 @@ def restart(state: KernelState, thread: Tcb) -> None:
     """Start the thread, if it is stopped, from its restart PC (TCB_Resume)."""
     if is_stopped(thread):
         cancel_ipc(state, thread)
-        setup_reply_master(thread)
+        if state.facts.reply == "capability":
+            setup_reply_master(thread)
+        else:
+            thread.fault = None  # being resumed is all the answer that a fault gets
         set_thread_state(state, thread, ThreadState.RESTART)
         enqueue(state, thread)
         state.wakeups.wake(state, thread)

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from retrap.kernel.caps import VM_KERNEL_ONLY, VM_READ_ONLY, VM_READ_WRITE, PageDirectoryCap, Tag
+from retrap.kernel.caps import VM_KERNEL_ONLY, VM_READ_ONLY, VM_READ_WRITE, Cap, PageDirectoryCap, Tag
+from retrap.kernel.policies import AddressSpaces
 from retrap.kernel.state import KernelState
 from retrap.kernel.structures import TCB_VTABLE, KernelObject, Tcb
 from retrap.kernel.thread_registers import show_globals_frame
@@ -93,7 +94,7 @@ class AsidPool(KernelObject):
         return index
 
 
-_USER_RIGHTS: Final = {
+USER_RIGHTS: Final = {
     VM_KERNEL_ONLY: 0,
     VM_READ_ONLY: READ | EXECUTE,
     VM_READ_WRITE: READ | WRITE | EXECUTE,
@@ -112,7 +113,7 @@ _ATTRIBUTES: Final = (0, CACHEABLE, PARITY, CACHEABLE | PARITY)
 
 def make_entry(address: int, size_bits: int, vm_rights: int, attributes: int) -> int:
     """The entry (each of the equal entries) for a frame of 2^size_bits bytes with the effective `vm_rights`."""
-    entry = address | _KINDS[size_bits] | _USER_RIGHTS[vm_rights] | _ATTRIBUTES[attributes & 3]
+    entry = address | _KINDS[size_bits] | USER_RIGHTS[vm_rights] | _ATTRIBUTES[attributes & 3]
     if attributes & ATTRIBUTE_EXECUTE_NEVER:
         entry &= ~EXECUTE
     if size_bits < SECTION_BITS:
@@ -301,20 +302,33 @@ def release_pool(state: KernelState, base: int, pool: AsidPool) -> None:
     set_vm_root(state, state.current)
 
 
-def vspace_of(state: KernelState, thread: Tcb) -> AddressSpace:
-    """The address space that a thread's VSpace root names now; the empty one if it names none."""
-    root = thread.slots[TCB_VTABLE].cap
-    if not isinstance(root, PageDirectoryCap) or not root.mapped:
-        return state.no_space
-    directory = directory_of(state, root.asid)
-    if directory is None or directory.address != root.address or directory.space is None:
-        return state.no_space
-    return directory.space
+@final
+class PageTables(AddressSpaces):
+    """The address spaces of this file: a page directory with an ASID."""
+
+    __slots__ = ()
+
+    def refusal(self, cap: Cap) -> str:
+        if isinstance(cap, PageDirectoryCap) and cap.mapped:
+            return ""
+        return "the VSpace root is not a page directory with an ASID"
+
+    def of(self, state: KernelState, thread: Tcb) -> AddressSpace:
+        root = thread.slots[TCB_VTABLE].cap
+        if not isinstance(root, PageDirectoryCap) or not root.mapped:
+            return state.no_space
+        directory = directory_of(state, root.asid)
+        if directory is None or directory.address != root.address or directory.space is None:
+            return state.no_space
+        return directory.space
+
+    def access(self, state: KernelState, address: int, rights: int, status: int) -> int:
+        return status
 
 
 def set_vm_root(state: KernelState, thread: Tcb) -> None:
     """Make the processor use `thread`'s address space, as the kernel does at every switch of threads."""
-    state.space = vspace_of(state, thread)
+    state.space = state.address_spaces.of(state, thread)
 
 
 def switch_for_flush(state: KernelState, directory: PageDirectory) -> None:

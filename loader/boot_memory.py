@@ -27,6 +27,7 @@ class ObjectSizes:
     page_table: int
     tcb: int
     extra_bootinfo: int  # 0: none
+    asid_pool: bool = True  # whether there is one
 
     @property
     def largest(self) -> int:
@@ -108,7 +109,7 @@ def place_objects(free: list[Span], sizes: ObjectSizes, tables: int) -> tuple[Bo
         (1 << sizes.cnode)
         + (1 << sizes.vspace)
         + (1 << sizes.tcb)
-        + 3 * (1 << PAGE_BITS)  # ASID pool, IPC buffer, boot information
+        + (3 if sizes.asid_pool else 2) * (1 << PAGE_BITS)  # ASID pool, IPC buffer, boot information
         + (1 << sizes.extra_bootinfo if sizes.extra_bootinfo else 0)
         + tables * (1 << sizes.page_table)
     )
@@ -132,7 +133,9 @@ def _objects(block: Span, sizes: ObjectSizes, tables: int) -> BootObjects:
         # Before the first object that is not larger than it.
         position = sum(bits > sizes.extra_bootinfo for _, bits in order)
         order.insert(position, ("extra_bootinfo", sizes.extra_bootinfo))
-    order += [("asid_pool", PAGE_BITS), ("ipc_buffer", PAGE_BITS), ("bootinfo", PAGE_BITS)]
+    if sizes.asid_pool:
+        order.append(("asid_pool", PAGE_BITS))
+    order += [("ipc_buffer", PAGE_BITS), ("bootinfo", PAGE_BITS)]
     paging = [("page_table", sizes.page_table)] * tables
     # The TCB goes where it is aligned: before page tables unless it is smaller.
     tcb = [("tcb", sizes.tcb)]
@@ -147,7 +150,7 @@ def _objects(block: Span, sizes: ObjectSizes, tables: int) -> BootObjects:
         block=block,
         cnode=addresses["cnode"][0],
         vspace=addresses["vspace"][0],
-        asid_pool=addresses["asid_pool"][0],
+        asid_pool=addresses.get("asid_pool", [0])[0],
         ipc_buffer=addresses["ipc_buffer"][0],
         bootinfo=addresses["bootinfo"][0],
         tcb=addresses["tcb"][0],

@@ -36,6 +36,10 @@ from retrap.machine.space import EXECUTE, READ, WRITE
 FDT_CHUNK: Final = 6
 """SEL4_BOOTINFO_HEADER_FDT."""
 
+OUTER_RADIX: Final = 12
+INNER_RADIX: Final = 8
+"""Where address spaces are made of CNodes, the initial one has two levels: one slot a MiB, one slot a page."""
+
 _EVERYTHING: Final = READ | WRITE | EXECUTE
 
 
@@ -214,11 +218,16 @@ def _object_sizes(manifest: Manifest, placement: _Placement) -> ObjectSizes:
     options = manifest.options
     kinds = {kind.name: kind for kind in manifest.release.object_types}
     tcb = kinds["TCB"].bits(fpu=options.fpu, debug=options.debug)
+    slot_bits = manifest.release.constants["seL4_SlotBits"]
+    cnode = options.root_cnode_bits + slot_bits
+    if manifest.release.facts.address_space == "capabilities":
+        assert tcb is not None, "the same in every release"
+        outer, inner = OUTER_RADIX + slot_bits, INNER_RADIX + slot_bits
+        return ObjectSizes(cnode, outer, inner, tcb, placement.extra_bits, asid_pool=False)
     vspace = kinds["PageDirectory"].bits(fpu=options.fpu, debug=options.debug)
     table = kinds["PageTable"].bits(fpu=options.fpu, debug=options.debug)
     assert tcb is not None and vspace is not None and table is not None, "the same in every release"
-    slot_bits = manifest.release.constants["seL4_SlotBits"]
-    return ObjectSizes(options.root_cnode_bits + slot_bits, vspace, table, tcb, placement.extra_bits)
+    return ObjectSizes(cnode, vspace, table, tcb, placement.extra_bits)
 
 
 def _untypeds(
@@ -267,7 +276,7 @@ class _Caps:
         self._manifest = manifest
         self._next = len(manifest.release.boot_slots)
         paging = self._provide(
-            BootCap(0, CapKind.PAGE_TABLE, address, _PAGE_TABLE_BITS, mapped_at=virtual)
+            _table_cap(manifest, address, virtual)
             for address, virtual in zip(objects.page_tables, tables, strict=True)
         )
         extra_span = Span(objects.extra_bootinfo, placement.extra_size)
@@ -277,7 +286,8 @@ class _Caps:
             BootCap(0, CapKind.UNTYPED, untyped.paddr, untyped.size_bits, untyped.device) for untyped in untypeds
         )
         devices: list[layouts.DeviceRegion] = []
-        if not manifest.release.facts.device_untypeds:
+        lists = {each.name for each in manifest.release.bootinfo.lists}
+        if not manifest.release.facts.device_untypeds and "deviceRegions" in lists:
             devices = [self._device(span) for span in _listed_devices(manifest.platform)]
         self.empty = (self._next, 1 << manifest.options.root_cnode_bits)
         values: dict[str, int | tuple[int, int]] = {
@@ -331,6 +341,13 @@ class _Caps:
 _PAGE_TABLE_BITS: Final = 10
 
 
+def _table_cap(manifest: Manifest, address: int, virtual: int) -> BootCap:
+    """What covers a MiB of the initial address space."""
+    if manifest.release.facts.address_space == "capabilities":
+        return BootCap(0, CapKind.SPACE_NODE, address, INNER_RADIX, mapped_at=virtual)
+    return BootCap(0, CapKind.PAGE_TABLE, address, _PAGE_TABLE_BITS, mapped_at=virtual)
+
+
 def _frames(span: Span, virtual: int) -> Iterator[BootCap]:
     """4 KiB frames of a physical range, mapped from `virtual`."""
     for offset in range(0, span.size, PAGE):
@@ -340,10 +357,14 @@ def _frames(span: Span, virtual: int) -> Iterator[BootCap]:
 def _fixed_caps(manifest: Manifest, placement: _Placement, objects: BootObjects) -> Iterator[BootCap]:
     options = manifest.options
     sizes = _object_sizes(manifest, placement)
+    if manifest.release.facts.address_space == "capabilities":
+        vspace = BootCap(0, CapKind.SPACE_NODE, objects.vspace, OUTER_RADIX)
+    else:
+        vspace = BootCap(0, CapKind.PAGE_DIRECTORY, objects.vspace, sizes.vspace)
     contents = {
         "seL4_CapInitThreadTCB": BootCap(0, CapKind.TCB, objects.tcb, sizes.tcb),
         "seL4_CapInitThreadCNode": BootCap(0, CapKind.CNODE, objects.cnode, options.root_cnode_bits),
-        "seL4_CapInitThreadVSpace": BootCap(0, CapKind.PAGE_DIRECTORY, objects.vspace, sizes.vspace),
+        "seL4_CapInitThreadVSpace": vspace,
         "seL4_CapIRQControl": BootCap(0, CapKind.IRQ_CONTROL),
         "seL4_CapASIDControl": BootCap(0, CapKind.ASID_CONTROL),
         "seL4_CapInitThreadASIDPool": BootCap(0, CapKind.ASID_POOL, objects.asid_pool, 12),
@@ -425,7 +446,7 @@ def _regions(
         named("CNode", objects.cnode, 1 << sizes.cnode),
         named("page directory", objects.vspace, 1 << sizes.vspace),
         named("extra bootinfo", objects.extra_bootinfo, 1 << sizes.extra_bootinfo if sizes.extra_bootinfo else 0),
-        named("ASID pool", objects.asid_pool, PAGE),
+        named("ASID pool", objects.asid_pool, PAGE if sizes.asid_pool else 0),
         named("IPC buffer", objects.ipc_buffer, PAGE),
         named("bootinfo", objects.bootinfo, PAGE),
         named("TCB", objects.tcb, 1 << sizes.tcb),

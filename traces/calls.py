@@ -12,7 +12,7 @@ from typing import Final, final
 from retrap.kernel.abi.packing import MessageLayout, Place, message_layout
 from retrap.kernel.abi.release import Invocation, Release
 from retrap.kernel.effects import IDLE, Outcome
-from retrap.machine.traps import TrapKind
+from retrap.machine.traps import FaultStatus, TrapKind
 from retrap.traces.record import Capability, Record, ThreadEntry
 
 IPC_TARGETS: Final = frozenset(("Endpoint", "Notification", "Reply"))
@@ -45,8 +45,9 @@ class Call:
     """What was asked of the kernel.
 
     `category`: "invocation", "ipc", "debug", "fault" (an exception, or an unknown system call), "interrupt",
-    "other" (Yield, benchmark calls). `name` is the user-level name in this release ("seL4_Untyped_Retype"),
-    `canonical` the same in all releases ("UntypedRetype"), `interface` the invocation's interface or "".
+    "other" (Yield, benchmark calls, accesses to user data in the 2006 design). `name` is the user-level name in
+    this release ("seL4_Untyped_Retype"), `canonical` the same in all releases ("UntypedRetype"), `interface` the
+    invocation's interface or "".
     `syscall` is the system call that carried it ("seL4_Call"), "" for other traps.
     """
 
@@ -272,6 +273,14 @@ def _exception(record: Record) -> Call:
     if kind in (TrapKind.DATA_ABORT, TrapKind.PREFETCH_ABORT):
         found.append(Argument("address", record.address, "address"))
         found.append(Argument("status", record.status, "fault status"))
+        if record.target is not None:
+            # What aborted was an invocation of user data, and is made now (the 2006 design).
+            if kind == TrapKind.PREFETCH_ABORT:
+                access = "fetch"
+            else:
+                access = "store" if record.status & FaultStatus.WRITE else "load"
+            found[1:] = [found[1], Argument("of", record.target, "seL4_UserData")]
+            return Call("other", access, access.title(), "", "", None, tuple(found))
     words = kind.name.lower().replace("_", " ")
     return Call("fault", words, kind.name.title().replace("_", ""), "", "", None, tuple(found))
 

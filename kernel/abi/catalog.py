@@ -361,5 +361,5 @@ RELEASES: Final[tuple[Release, ...]] = (
 )
 """Oldest first."""
 
-BOOTABLE: Final = tuple(release.name for release in RELEASES if release.tag != "paper")
+BOOTABLE: Final = tuple(release.name for release in RELEASES)
 """Releases whose boot and behaviour the engine models. The others have tables and facts, nothing more so far."""

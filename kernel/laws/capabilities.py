@@ -120,6 +120,7 @@ _OBJECT_KINDS: Final = frozenset(
     {
         Tag.ENDPOINT,
         Tag.NOTIFICATION,
+        Tag.ASYNC_ENDPOINT,
         Tag.CNODE,
         Tag.THREAD,
         Tag.PAGE_TABLE,
@@ -136,9 +137,12 @@ def slots_know_their_place(survey: Survey) -> Iterator[str]:
             for index, slot in item.slots.items():
                 if slot.owner != item.address or slot.index != index or index >> item.radix:
                     yield f"{slot!r} is slot {index} of the CNode at {item.address:#010x}"
+    nodes_are_spaces = survey.state.facts.address_space == "capabilities"
     for thread in survey.threads:
         for index, kinds in _TCB_KINDS.items():
             cap = thread.slots[index].cap
+            if index == TCB_VTABLE and nodes_are_spaces:
+                kinds = _TCB_KINDS[TCB_CTABLE]
             if cap.tag not in kinds:
                 yield f"slot {index} of thread {thread.number} holds {cap!r}"
         reply = thread.slots[TCB_REPLY].cap
@@ -148,7 +152,7 @@ def slots_know_their_place(survey: Survey) -> Iterator[str]:
 
 _TCB_KINDS: Final = {
     TCB_CTABLE: frozenset({Tag.NULL, Tag.CNODE, Tag.ZOMBIE, Tag.THREAD}),  # the latter two under deletion
-    TCB_VTABLE: frozenset({Tag.NULL, Tag.PAGE_DIRECTORY}),
+    TCB_VTABLE: frozenset({Tag.NULL, Tag.PAGE_DIRECTORY}),  # or what a CSpace root may be, in the 2006 design
     TCB_REPLY: frozenset({Tag.NULL, Tag.REPLY}),
     TCB_CALLER: frozenset({Tag.NULL, Tag.REPLY}),
     TCB_BUFFER: frozenset({Tag.NULL, Tag.FRAME}),

@@ -13,6 +13,7 @@ from retrap.kernel.structures import CNode
 _SIZE_BITS: Final = {
     Tag.ENDPOINT: 4,
     Tag.NOTIFICATION: 4,
+    Tag.ASYNC_ENDPOINT: 5,
     Tag.PAGE_TABLE: 10,
     Tag.PAGE_DIRECTORY: 14,
     Tag.ASID_POOL: 12,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from retrap.kernel.caps import FrameCap, PageDirectoryCap, PageTableCap
+from retrap.kernel.capability_spaces import CapabilitySpaces, find
+from retrap.kernel.caps import CNodeCap, FrameCap, PageDirectoryCap, PageTableCap
 from retrap.kernel.laws.survey import Survey
 from retrap.kernel.thread_registers import GLOBALS_FRAME
 from retrap.kernel.vspace import (
@@ -18,11 +19,11 @@ from retrap.kernel.vspace import (
     SECTION_BITS,
     SMALL_PAGE_BITS,
     SUPERSECTION_BITS,
+    USER_RIGHTS,
     AsidPool,
     PageDirectory,
     PageTable,
     directory_of,
-    vspace_of,
 )
 from retrap.machine.space import READ, SECTION
 
@@ -153,7 +154,37 @@ def the_visible_space_is_live(survey: Survey) -> Iterator[str]:
     if state.space is state.no_space:
         if len(state.no_space.pages) != bool(state.plan.globals_frame):
             yield "the empty space maps something"
-    elif state.space is not vspace_of(state, state.current) and all(
+    elif state.space is not state.address_spaces.of(state, state.current) and all(
         directory.space is not state.space for directory in _directories(survey)
     ):
         yield "the CPU uses an address space that is gone"
+
+
+def the_processor_keeps_what_lookups_find(survey: Survey) -> Iterator[str]:
+    """Where address spaces are CNodes: all that the CPU can access is what looking it up again would find."""
+    state = survey.state
+    spaces = state.address_spaces
+    if not isinstance(spaces, CapabilitySpaces):
+        return
+    kept: dict[int, int] = {}
+    for (key, virtual), piece in spaces.pieces.items():
+        root = spaces.roots.get(key)
+        if root is None or root.space is not piece.space:
+            yield f"the piece at {virtual:#010x} is kept for an address space that is gone"
+            continue
+        _, address, radix, guard_bits, guard = key
+        found = find(state, CNodeCap(address, radix, guard_bits, guard), virtual)
+        count = 1 << (piece.bits - SMALL_PAGE_BITS)
+        kept[id(piece.space)] = kept.get(id(piece.space), 0) + count
+        if found is None:
+            yield f"the CPU can access {virtual:#010x}, where a lookup finds nothing"
+            continue
+        data = found[0]
+        for page in range(count):
+            at = virtual + (page << SMALL_PAGE_BITS)
+            physical = data.address + (at & ((1 << data.size_bits) - 1))
+            if piece.space.pages.get(at >> SMALL_PAGE_BITS) != physical >> 12 << 4 | USER_RIGHTS[data.rights]:
+                yield f"the CPU is wrong about the user data at {at:#010x}"
+    for root in spaces.roots.values():
+        if len(root.space.pages) != kept.get(id(root.space), 0):
+            yield f"the CPU can access more of the space of {root.node.address:#010x} than is kept"

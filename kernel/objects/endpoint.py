@@ -11,7 +11,7 @@ from retrap.kernel.failures import invalid_capability
 from retrap.kernel.message import Invocation, Message
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import Creator, KernelState
-from retrap.kernel.structures import Endpoint
+from retrap.kernel.structures import Endpoint, ThreadState
 from retrap.kernel.threads import restart_all
 
 
@@ -52,6 +52,38 @@ def decode(state: KernelState, slot: Slot, cap: EndpointCap, message: Message) -
     if not cap.rights & WRITE:
         raise invalid_capability(0, "the endpoint capability lacks the right to send")
     return Send(cap, message.blocking, message.call)
+
+
+@final
+class SendOnly(Invocation):
+    """Send the running thread's message where there are no replies: a Call is a Send, and nothing comes back."""
+
+    __slots__ = ("blocking", "cap")
+
+    def __init__(self, cap: EndpointCap, blocking: bool) -> None:
+        self.cap: Final = cap
+        self.blocking: Final = blocking
+
+    def perform(self, state: KernelState) -> list[int] | None:
+        cap = self.cap
+        endpoint = state.objects[cap.address]
+        assert isinstance(endpoint, Endpoint)
+        thread = state.current
+        if not send_ipc(
+            state, thread, endpoint, cap.badge, self.blocking, False, cap.rights & GRANT != 0, False
+        ):
+            state.effects.outcome = Outcome.IGNORED
+            state.effects.reason = "nobody waits to receive, so the message is dropped"
+        if thread.state == ThreadState.RESTART:
+            thread.state = ThreadState.RUNNING  # there is no answer, not even an empty one
+        return None
+
+
+def decode_without_reply(state: KernelState, slot: Slot, cap: EndpointCap, message: Message) -> Invocation:
+    """As `decode`, where a Call of an endpoint is a Send (fact `reply`)."""
+    if not cap.rights & WRITE:
+        raise invalid_capability(0, "the endpoint capability lacks the right to send")
+    return SendOnly(cap, message.blocking)
 
 
 def finalise(state: KernelState, cap: EndpointCap, final: bool) -> Cap:

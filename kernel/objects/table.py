@@ -27,7 +27,9 @@ from retrap.kernel.failures import invalid_capability
 from retrap.kernel.message import Invocation, Message
 from retrap.kernel.objects import (
     asid,
+    async_endpoint,
     cnode,
+    division,
     domain,
     endpoint,
     frame,
@@ -38,6 +40,7 @@ from retrap.kernel.objects import (
     reply,
     tcb,
     untyped,
+    user_data,
 )
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import (
@@ -56,7 +59,6 @@ def _decode_nothing(state: KernelState, slot: Slot, cap: Cap, message: Message) 
 
 
 _METHODS: Final[dict[int, dict[str, Decoder]]] = {
-    Tag.UNTYPED: untyped.METHODS,
     Tag.CNODE: cnode.METHODS,
     Tag.THREAD: tcb.METHODS,
     Tag.IRQ_CONTROL: irq.CONTROL_METHODS,
@@ -69,11 +71,17 @@ _METHODS: Final[dict[int, dict[str, Decoder]]] = {
     Tag.ASID_POOL: asid.POOL_METHODS,
 }
 
+_RETYPE: Final = {"watermark": untyped.METHODS, "split": division.METHODS}
+"""By fact `retype`."""
+
+_SEND: Final[dict[str, Decoder]] = {"capability": endpoint.decode, "none": endpoint.decode_without_reply}
+"""By fact `reply`."""
+
 _DECODERS: Final[dict[int, Decoder]] = {
     Tag.NULL: _decode_nothing,
     Tag.ZOMBIE: _decode_nothing,
-    Tag.ENDPOINT: endpoint.decode,
     Tag.NOTIFICATION: notification.decode,
+    Tag.ASYNC_ENDPOINT: async_endpoint.decode,
     Tag.REPLY: reply.decode,
     Tag.SGI_SIGNAL: irq.decode_sgi,
 }
@@ -81,6 +89,7 @@ _DECODERS: Final[dict[int, Decoder]] = {
 _FINALISERS: Final[dict[int, Finaliser]] = {
     Tag.ENDPOINT: endpoint.finalise,
     Tag.NOTIFICATION: notification.finalise,
+    Tag.ASYNC_ENDPOINT: async_endpoint.finalise,
     Tag.CNODE: cnode.finalise,
     Tag.ZOMBIE: cnode.finalise_zombie,
     Tag.THREAD: tcb.finalise,
@@ -98,22 +107,27 @@ _CREATORS: Final[dict[str, Creator]] = {
     **tcb.CREATORS,
     **endpoint.CREATORS,
     **notification.CREATORS,
+    **async_endpoint.CREATORS,
     **cnode.CREATORS,
     **frame.CREATORS,
+    **user_data.CREATORS,
     **page_table.CREATORS,
     **page_directory.CREATORS,
 }
 
-_CHOSEN_SIZES: Final = {"Untyped": ANY_SIZE, "CapTable": SLOT_SIZED}
+_CHOSEN_SIZES: Final = {"Untyped": ANY_SIZE, "UserData": ANY_SIZE, "CapTable": SLOT_SIZED}
 
 
 def install(state: KernelState) -> None:
     """Fill the state's dispatch tables from the release: names become this release's numbers, once."""
     labels = state.release.label_numbers()
-    for tag, methods in _METHODS.items():
+    facts = state.facts
+    for tag, methods in (*_METHODS.items(), (Tag.UNTYPED, _RETYPE[facts.retype])):
         state.methods[tag] = {labels[name]: decoder for name, decoder in methods.items() if name in labels}
     for tag, decoder in _DECODERS.items():
         state.decoders[tag] = decoder
+    state.decoders[Tag.ENDPOINT] = _SEND[facts.reply]
+    state.receivers[Tag.ASYNC_ENDPOINT] = async_endpoint.receive
     for tag, finaliser in _FINALISERS.items():
         state.finalisers[tag] = finaliser
     for tag, cleanup in _CLEANUPS.items():

@@ -14,7 +14,6 @@ from retrap.kernel.caps import (
     CNodeCap,
     FrameCap,
     NotificationCap,
-    PageDirectoryCap,
     ThreadCap,
     ZombieCap,
 )
@@ -358,7 +357,9 @@ def _decode_buffer(address: int, slot: Slot) -> Buffer:
     return Buffer(address, cap, slot)
 
 
-def _decode_space(thread: Tcb, handler: int, data: tuple[int, int], croot: Slot, vroot: Slot) -> Space:
+def _decode_space(
+    state: KernelState, thread: Tcb, handler: int, data: tuple[int, int], croot: Slot, vroot: Slot
+) -> Space:
     """Check new roots. `data` changes their guards, where it is not 0."""
     if long_running(thread.slots[TCB_CTABLE]) or long_running(thread.slots[TCB_VTABLE]):
         raise illegal_operation("the thread's CSpace or VSpace is being deleted")
@@ -372,8 +373,9 @@ def _decode_space(thread: Tcb, handler: int, data: tuple[int, int], croot: Slot,
     if data[1] != 0:
         vroot_cap = vroot_cap.with_data(False, data[1])
     vroot_cap = derivation.derive(vroot, vroot_cap)
-    if not isinstance(vroot_cap, PageDirectoryCap) or not vroot_cap.mapped:
-        raise illegal_operation("the VSpace root is not a page directory with an ASID")
+    refusal = state.address_spaces.refusal(vroot_cap)
+    if refusal:
+        raise illegal_operation(refusal)
     return Space(handler, croot_cap, croot, vroot_cap, vroot)
 
 
@@ -394,7 +396,7 @@ def _decode_configure(state: KernelState, slot: Slot, cap: ThreadCap, message: M
     handler, croot_data, vroot_data, address = words[:4]
     croot, vroot, frame = message.caps
     buffer = _decode_buffer(address, frame)
-    space = _decode_space(thread, handler, (croot_data, vroot_data), croot, vroot)
+    space = _decode_space(state, thread, handler, (croot_data, vroot_data), croot, vroot)
     return Configure(thread, slot, cap, space, buffer, params)
 
 
@@ -411,7 +413,7 @@ def _decode_set_space(state: KernelState, slot: Slot, cap: ThreadCap, message: M
     handler, croot_data, vroot_data = message.words[:3]
     croot, vroot = message.caps[:2]
     thread = thread_of(state, cap)
-    space = _decode_space(thread, handler, (croot_data, vroot_data), croot, vroot)
+    space = _decode_space(state, thread, handler, (croot_data, vroot_data), croot, vroot)
     return Configure(thread, slot, cap, space, None)
 
 
