@@ -20,7 +20,26 @@ class Env:
     WRITE_TABLE: Final = 24
     JUMP_CACHE: Final = 32  # host address of the jump cache
     REGION: Final = 40  # host address of the region that ran last
+    READ_RUNS: Final = 48  # host address of 2^20 entries: the run of pages that an entry of the table belongs to
+    WRITE_RUNS: Final = 56
+    MISS: Final = 64  # host address of `tables.miss`, which TUNED regions call
+    WINDOWS: Final = 1024  # WINDOW_COUNT windows
     SIZE: Final = 4096
+
+
+class Window:
+    """Byte offset of each word of a window: a run of pages that an access found last, one for each base register
+    and direction. An access in `[start, start + limit]` of at most `WINDOW_SLACK` bytes needs no other look."""
+
+    START: Final = 0  # guest address of the run's first byte
+    LIMIT: Final = 8  # its length less WINDOW_SLACK, signed; -1: the window is empty
+    DISTANCE: Final = 16  # host address - guest address
+    SIZE: Final = 32
+
+
+WINDOW_SLACK: Final = 8
+WINDOW_COUNT: Final = 32
+"""Twice the base register's number, plus 1 for stores. PC's are those of addresses without a base."""
 
 
 JUMP_CACHE_BITS: Final = 14

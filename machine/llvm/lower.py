@@ -6,8 +6,8 @@ on every way out. An access that is not a plain hit in the page tables leaves th
 with nothing of it committed, and the evaluator performs it: so faults, devices, page crossings and code that
 modifies itself have one definition.
 
-Within a basic block, what has been read or written is known by name. Flags and ITSTATE are written late: when
-the block ends, and on the side paths that leave it (`pending`); so most are never computed.
+In `Shape.TUNED`, flags that nobody has asked for cross from one basic block to the next as what would compute them
+(`shapes`): a block is lowered once for each form in which they reach it, up to `VERSIONS`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ from enum import IntEnum
 from typing import Final, final
 
 from retrap.machine.context import Slot
-from retrap.machine.ir.ops import Access, Block, Inst, Op
-from retrap.machine.llvm.blocks import Facts, Span, facts, plan_accesses
+from retrap.machine.ir.ops import Inst, Op
+from retrap.machine.llvm.accesses import Accesses
+from retrap.machine.llvm.blocks import plan_accesses
 from retrap.machine.llvm.floats import FLOATS
-from retrap.machine.llvm.layout import Env, Exit, packed
-from retrap.machine.llvm.rules import PURE, Emitter, Operand
+from retrap.machine.llvm.frame import Step as Step
+from retrap.machine.llvm.groups import Plan
+from retrap.machine.llvm.layout import Env, Exit
+from retrap.machine.llvm.rules import PURE, Operand
+from retrap.machine.llvm.shapes import Forms, describe, leaves_of, rebuild
 
 
 class Shape(IntEnum):
@@ -30,7 +34,8 @@ class Shape(IntEnum):
     TUNED = 1  # in registers; every way out writes them back
 
 
-WORD: Final = 0xFFFFFFFF
+VERSIONS: Final = 3
+"""Forms of unwritten flags for which a basic block is lowered; in all others they are written first."""
 
 PROFILE: Final = """attributes #0 = { nounwind "no-jump-tables"="true" }
 !0 = !{!"branch_weights", i32 1, i32 2000}
@@ -38,68 +43,49 @@ PROFILE: Final = """attributes #0 = { nounwind "no-jump-tables"="true" }
 """#0: a function is all in its text, so that it can be copied. !0: leaving a region because of an access is rare.
 !1: page tables do not change while a region runs."""
 
-LATE: Final = frozenset({Slot.N, Slot.Z, Slot.C, Slot.V, Slot.IT})
-"""Slots that are written when something can see them."""
-
-DOUBLE: Final = 1 << 10
-"""Added to a slot's number where its 64-bit form is meant."""
-
-
 @final
-class Step:
-    """One guest instruction of a region: its address, its block, ITSTATE around it."""
-
-    __slots__ = ("address", "after", "block", "facts", "it")
-
-    def __init__(self, address: int, block: Block, it: int, after: int) -> None:
-        self.address: Final = address
-        self.block: Final = block
-        self.it: Final = it
-        self.after: Final = after
-        self.facts: Final[Facts] = facts(block)
-
-    @property
-    def following(self) -> int:
-        """The address after it."""
-        return self.address + self.block.size & WORD
-
-
-@final
-class Lowering(Emitter):
+class Lowering(Accesses):
     """Lowers one region. `text()` is the LLVM function."""
 
     def __init__(self, name: str, thumb: int, runs: list[list[Step]], shape: Shape) -> None:
         """`runs`: the region's basic blocks, the entry's first; each a list of consecutive instructions."""
-        super().__init__()
+        super().__init__(runs[0][0], shape is Shape.TUNED)
         self.function: Final = name
         self.thumb: Final = thumb
-        self.runs: Final = runs
-        self.tuned: Final = shape is Shape.TUNED
-        self.heads: Final = {run[0].address: run[0].it for run in runs}
-        self.used: Final[set[int]] = set()  # TUNED: slots with an alloca
-        self.dirty: Final[set[int]] = set()  # TUNED: those written back
+        self.runs: Final = {run[0].address: run for run in runs}
+        self.entry: Final = runs[0][0].address
+        self.plans: Final[dict[int, Plan]] = {}
         self.returns: Final[set[int]] = set()  # TUNED: addresses that calls inside the region return to
-        self.known: dict[int, Operand] = {}
-        self.pending: dict[int, Operand] = {}
-        self.values: dict[int, Operand] = {}
-        self._pointers: dict[int, str] = {}
+        self.leaves: Final[dict[str, int]] = {}  # TUNED: allocas of what unwritten flags start from, and their bits
+        self._versions: Final[dict[int, dict[Forms, str]]] = {address: {} for address in self.runs}
+        self._queue: Final[list[tuple[int, Forms, str]]] = []
         self._results: Final[dict[int, tuple[str, ...]]] = {}  # of helpers called in this instruction
-        self._spans: dict[tuple[int, Op], Span] = {}
-        self._affine: dict[int, tuple[int, int]] = {}
-        self._step = runs[0][0]
-        self._unused = 0  # instructions of the basic block from this one on
-        self._late = True
 
     def text(self) -> str:
         """The LLVM IR of the function."""
         if self.tuned:
-            for run in self.runs:
+            for run in self.runs.values():
                 step = run[-1]
-                if step.facts.calls and self.heads.get(step.following) == 0:
+                if step.facts.calls and self._inside(step.following, 0):
                     self.returns.add(step.following)
-        for run in self.runs:
-            self._run(run)
+        self._version(self.entry, ())
+        while self._queue:
+            self._run(*self._queue.pop())
         return "\n".join([*self._head(), *self.main, *self.asides, *self._tail(), "}"])
+
+    def _inside(self, target: int, it: int) -> bool:
+        """Whether a basic block of the region starts here."""
+        run = self.runs.get(target)
+        return run is not None and run[0].it == it
+
+    def _version(self, address: int, forms: Forms) -> str:
+        """The label of a basic block, as lowered for one form of unwritten flags."""
+        versions = self._versions[address]
+        label = versions.get(forms)
+        if label is None:
+            label = versions[forms] = f"b{address:x}v{len(versions)}" if versions else f"b{address:x}"
+            self._queue.append((address, forms, label))
+        return label
 
     # -- frame -------------------------------------------------------------------------------------------
 
@@ -116,9 +102,11 @@ class Lowering(Emitter):
                 lines.append(f"%p{slot} = getelementptr i8, ptr %c, i64 {slot * 4}")
                 lines.append(f"%l{slot} = load {kind}, ptr %p{slot}, align 4")
                 lines.append(f"store {kind} %l{slot}, ptr %s{slot}")
+            lines += [f"%{name} = alloca i{width}" for name, width in self.leaves.items()]
+            lines += self._window_frame()
             lines.append("%budget0 = load i64, ptr %e")
             lines.append("store i64 %budget0, ptr %budget")
-        lines.append(f"br label %b{self.runs[0][0].address:x}")
+        lines.append(f"br label %{self._version(self.entry, ())}")
         return lines
 
     def _tail(self) -> list[str]:
@@ -135,31 +123,33 @@ class Lowering(Emitter):
         lines.append("ret i64 %wr")
         return lines
 
-    def _label(self, label: str) -> None:
-        self.out.append(f"{label}:")
-        self._pointers = {}
-
     # -- basic blocks ------------------------------------------------------------------------------------
 
-    def _run(self, run: list[Step]) -> None:
+    def _run(self, head: int, forms: Forms, label: str) -> None:
         """One basic block: check and take the budget, then its instructions."""
-        head, count = run[0].address, len(run)
+        run = self.runs[head]
+        count = len(run)
         budget = "%budget" if self.tuned else "%e"
-        self.known, self.pending = {}, {}
-        self._label(f"b{head:x}")
+        plan = self.plans.get(head)
+        if plan is None:
+            plan = self.plans[head] = Plan(run)
+        self._plan, self._checked, self._aligned = plan, {}, set()
+        self._label(label)
+        leaves = {n: self.define(f"load i{w}, ptr %f{n}_{w}") for n, w in leaves_of(forms).items()}
+        self.pending = rebuild(forms, leaves)
+        self.known = dict(self.pending)
         have = self.define(f"load i64, ptr {budget}")
         rest = self.define(f"sub i64 {have}, {count}")
         short = self.define(f"icmp slt i64 {rest}, 0")
-        self.out.append(f"br i1 {short}, label %o{head:x}, label %t{head:x}, !prof !0")
-        self._label(f"t{head:x}")
+        self.out.append(f"br i1 {short}, label %o{label}, label %t{label}, !prof !0")
+        self._label(f"t{label}")
         self.out.append(f"store i64 {rest}, ptr {budget}")
-        self._aside(f"o{head:x}", head, Exit.BUDGET, 0)
+        self._aside(f"o{label}", head, Exit.BUDGET, 0)
         ended = False
         for index, step in enumerate(run):
             self._step, self._unused = step, count - index
             ended = self._instruction(step)
         if not ended:
-            self._write_pending()
             self._go(run[-1].following, run[-1].after)
 
     def _instruction(self, step: Step) -> bool:
@@ -185,10 +175,10 @@ class Lowering(Emitter):
         if taken is not None and known.sets <= _FLOW:
             # A conditional branch ends its basic block.
             self._advance_it(step)
-            self._write_pending()
-            other = step.following
-            self.out.append(f"br i1 {self.force(condition)}, label %{self._way(taken, step.after)}, "
-                            f"label %{self._way(other, step.after)}")  # fmt: skip
+            chosen, after = self.force(condition), step.after
+            forms = self._hand_over(taken, step.following, after)
+            ways = [self._way(target, after, forms) for target in (taken, step.following)]
+            self.out.append(f"br i1 {chosen}, label %{ways[0]}, label %{ways[1]}")
             return True
         return self._guarded(step, condition)
 
@@ -211,17 +201,20 @@ class Lowering(Emitter):
         """Any other conditional body: jump around it."""
         for slot in sorted(step.facts.sets & self.pending.keys()):
             self._store(slot, 32, self.pending.pop(slot))
-        chosen, here = self.force(condition), f"{step.address:x}"
+        self.fresh += 1
+        chosen, here = self.force(condition), f"{self.fresh}"
         self.out.append(f"br i1 {chosen}, label %y{here}, label %n{here}")
         self._label(f"y{here}")
         side = self.enter_side(False)
         known, pending = dict(self.known), dict(self.pending)
+        checked, aligned = dict(self._checked), set(self._aligned)
         self._late = False
         if not self._body(step):
             self.out.append(f"br label %n{here}")
         self._late = True
         self.leave_side(side)
         self.known, self.pending = known, pending
+        self._checked, self._aligned = checked, aligned
         for slot in step.facts.sets:
             self._forget(slot)
         self._label(f"n{here}")
@@ -254,8 +247,8 @@ class Lowering(Emitter):
         self._advance_it(step)
         constant = known.target(step.address)
         if constant is not None:
-            self._write_pending()
             if known.switches:
+                self._write_pending()
                 self._exit(constant, 0, Exit.LOOKUP if step.after else Exit.CHAIN)
             else:
                 self._go(constant, step.after)
@@ -272,16 +265,37 @@ class Lowering(Emitter):
     # -- ways out ----------------------------------------------------------------------------------------
 
     def _go(self, target: int, it: int) -> None:
-        """Continue at a constant address, with everything written."""
-        if self.heads.get(target, -1) == it:
-            self.out.append(f"br label %b{target:x}")
-        else:
-            self._exit(target, 0, Exit.LOOKUP if it else Exit.CHAIN)
+        """Continue at a constant address."""
+        forms = self._hand_over(target, target, it)
+        self.out.append(f"br label %{self._way(target, it, forms)}")
 
-    def _way(self, target: int, it: int) -> str:
+    def _hand_over(self, target: int, other: int, it: int) -> Forms:
+        """Before going on at one of two addresses: leave unwritten flags for the next block, if it is in the region
+        and lowered for that; else write them. The forms that are left."""
+        carried = None
+        if self.tuned and self._late and (self._inside(target, it) or self._inside(other, it)):
+            if Slot.IT in self.pending:
+                self._store(Slot.IT, 32, self.pending.pop(Slot.IT))
+            if self.pending:
+                carried = describe(self.pending)
+        if carried is not None:
+            forms, leaves = carried
+            if all(self._welcome(address, forms) for address in (target, other) if self._inside(address, it)):
+                for index, (value, width) in enumerate(leaves):
+                    self.leaves[f"f{index}_{width}"] = width
+                    self.out.append(f"store i{width} {value}, ptr %f{index}_{width}")
+                return forms
+        self._write_pending()
+        return ()
+
+    def _welcome(self, address: int, forms: Forms) -> bool:
+        versions = self._versions[address]
+        return forms in versions or len(versions) < VERSIONS
+
+    def _way(self, target: int, it: int, forms: Forms) -> str:
         """The label of a way to a constant address."""
-        if self.heads.get(target, -1) == it:
-            return f"b{target:x}"
+        if self._inside(target, it):
+            return self._version(target, forms)
         self.fresh += 1
         label = f"z{self.fresh}"
         self._aside(label, target, Exit.LOOKUP if it else Exit.CHAIN, 0)
@@ -298,7 +312,9 @@ class Lowering(Emitter):
                 key = self.define(f"or i32 {where}, 1")
             self.fresh += 1
             label = f"d{self.fresh}"
-            ways = " ".join(f"i32 {to | self.thumb}, label %b{to:x}" for to in sorted(self.returns))
+            ways = " ".join(
+                f"i32 {to | self.thumb}, label %{self._version(to, ())}" for to in sorted(self.returns)
+            )
             self.out.append(f"switch i32 {key}, label %{label} [{ways}]")
             self._label(label)
         wide = self.define(f"zext i32 {where} to i64")
@@ -306,83 +322,6 @@ class Lowering(Emitter):
         if step.after:
             value = self.define(f"or i64 {value}, {int(Exit.LOOKUP)}")
         self._finish(value)
-
-    def _exit(self, pc: int, unused: int, why: Exit) -> None:
-        self._finish(str(packed(pc, unused, why)))
-
-    def _finish(self, value: str) -> None:
-        if self.tuned:
-            self.out.append(f"store i64 {value}, ptr %why")
-            self.out.append("br label %leave")
-        else:
-            self.out.append(f"ret i64 {value}")
-
-    def _aside(self, label: str, pc: int, why: Exit, unused: int, touched: str = "") -> None:
-        """A side path that writes what is pending and leaves."""
-        side, pointers = self.enter_side(True), self._pointers
-        self._label(label)
-        for slot, value in self.pending.items():
-            self._store(slot, 32, value)
-        if touched:
-            at = self.define(f"getelementptr i8, ptr %e, i64 {Env.TOUCHED}")
-            self.out.append(f"store i32 {touched}, ptr {at}")
-        self._exit(pc, unused, why)
-        self.leave_side(side)
-        self._pointers = pointers
-
-    # -- slots -------------------------------------------------------------------------------------------
-
-    def _pointer(self, slot: int) -> str:
-        """Where a slot is."""
-        if self.tuned:
-            if slot < Slot.D0:
-                self.used.add(slot)
-                return f"%s{slot}"
-            self.used.add(slot & ~1)
-            if slot % 2 == 0:
-                return f"%s{slot}"
-            return self.define(f"getelementptr i32, ptr %s{slot - 1}, i32 1")
-        pointer = self._pointers.get(slot)
-        if pointer is None:
-            pointer = self._pointers[slot] = self.define(f"getelementptr i8, ptr %c, i64 {slot * 4}")
-        return pointer
-
-    def _get(self, slot: int, width: int) -> Operand:
-        if slot == Slot.PC:
-            return self._step.address
-        key = slot if width == 32 else slot + DOUBLE
-        value = self.known.get(key)
-        if value is None:
-            pointer = self._pointer(slot)
-            value = self.known[key] = self.define(f"load i{width}, ptr {pointer}, align 4")
-        return value
-
-    def _set(self, slot: int, width: int, value: Operand) -> None:
-        self._forget(slot)
-        if self._late and slot in LATE:
-            self.known[slot] = self.pending[slot] = value
-            return
-        self._store(slot, width, value)
-        self.known[slot if width == 32 else slot + DOUBLE] = value
-
-    def _store(self, slot: int, width: int, value: Operand) -> None:
-        text, pointer = self.force(value), self._pointer(slot)
-        if self.tuned:
-            self.dirty.add(slot if slot < Slot.D0 else slot & ~1)
-        self.out.append(f"store i{width} {text}, ptr {pointer}, align 4")
-
-    def _forget(self, slot: int) -> None:
-        """A slot is about to change: what is known of the words that it shares goes."""
-        self.known.pop(slot, None)
-        if slot >= Slot.D0:
-            even = slot & ~1
-            for key in (even, even + 1, even + DOUBLE):
-                self.known.pop(key, None)
-
-    def _write_pending(self) -> None:
-        for slot, value in self.pending.items():
-            self._store(slot, 32, value)
-        self.pending = {}
 
     # -- operations --------------------------------------------------------------------------------------
 
@@ -436,122 +375,6 @@ class Lowering(Emitter):
         label = f"u{self.fresh}"
         self.out.append(f"br i1 {text}, label %{label}x, label %{label}, !prof !0")
         self._aside(f"{label}x", self._step.address, Exit.STEP, self._unused)
-        self._label(label)
-
-    # -- memory ------------------------------------------------------------------------------------------
-
-    def _load(self, inst: Inst) -> None:
-        access = inst.extra
-        assert isinstance(access, Access)
-        pointer, bits = self._access(inst, access), access.size * 8
-        value = self.define(f"load i{bits}, ptr {pointer}, align 1")
-        if bits < inst.width:
-            value = self.define(f"zext i{bits} {value} to i{inst.width}")
-        self.values[inst.d] = value
-
-    def _store_memory(self, inst: Inst) -> None:
-        access = inst.extra
-        assert isinstance(access, Access)
-        guard = self.values[inst.c] if inst.c >= 0 else 1
-        bits, value = access.size * 8, self.values[inst.b]
-        if isinstance(value, int):
-            text = str(value & ((1 << bits) - 1))
-        else:
-            text = self.force(value)
-            if bits < inst.width:
-                text = self.define(f"trunc i{inst.width} {text} to i{bits}")
-        after = ""
-        if guard != 1:
-            # The alignment is demanded in any case, the page only if the store happens.
-            address = self.force(self.values[inst.a])
-            if access.alignment > 1:
-                self._check(self.define(f"and i32 {address}, {access.alignment - 1}"), "ne i32", address)
-            self.fresh += 1
-            after = f"g{self.fresh}"
-            self.out.append(f"br i1 {self.force(guard)}, label %{after}do, label %{after}")
-            self._label(f"{after}do")
-        pointer = self._access(inst, access)
-        self.out.append(f"store i{bits} {text}, ptr {pointer}, align 1")
-        if after:
-            self.out.append(f"br label %{after}")
-            self._label(after)
-
-    def _access(self, inst: Inst, access: Access) -> str:
-        """The host address of a load or store, after the checks; leaves the region if they fail.
-
-        Accesses of one instruction at constant distances (LDM, PUSH, LDRD …) are checked together.
-        """
-        if inst.c >= 0:
-            # A conditional store has a check of its own: it may not happen.
-            span = Span(inst.a, 0)
-            span.cover(0, access)
-            self._check_span(span, inst.op)
-            return span.base
-        root, offset = self._affine.get(inst.a, (inst.a, 0))
-        span = self._spans[root, inst.op]
-        if not span.base:
-            self._check_span(span, inst.op)
-        if offset == span.low:
-            return span.base
-        return self.define(f"getelementptr i8, ptr {span.base}, i64 {offset - span.low}")
-
-    def _check_span(self, span: Span, op: Op) -> None:
-        root, size = self.values[span.root], span.high - span.low
-        address = self.force(self.make(Op.ADD, 32, 0, root, span.low & WORD, 0) if span.low else root)
-        if address.lstrip("-").isdigit():
-            address = self.define(f"add i32 {address}, 0")
-        odd = crossing = ""
-        if span.alignment > 1:
-            low = self.define(f"and i32 {address}, {span.alignment - 1}")
-            odd = self.define(f"icmp ne i32 {low}, 0")
-        if size > span.alignment:
-            low = self.define(f"and i32 {address}, 4095")
-            crossing = self.define(f"icmp ugt i32 {low}, {4096 - size}")
-        entry = self._entry(address, op)
-        bad = self.define(f"icmp eq i64 {entry}, 0")
-        for other in (odd, crossing):
-            if other:
-                bad = self.define(f"or i1 {bad}, {other}")
-        self.fresh += 1
-        label = f"m{self.fresh}"
-        self.out.append(f"br i1 {bad}, label %{label}x, label %{label}, !prof !0")
-        if crossing:
-            self._try_across(label, address, size, entry, odd, op)
-        self._aside(f"{label}{'y' if crossing else 'x'}", self._step.address, Exit.TOUCH, self._unused, address)
-        self._label(label)
-        wide = self.define(f"zext i32 {address} to i64")
-        host = self.define(f"add i64 {entry}, {wide}")
-        span.base = self.define(f"inttoptr i64 {host} to ptr")
-
-    def _entry(self, address: str, op: Op) -> str:
-        """The page table's entry for an address."""
-        page = self.define(f"lshr i32 {address}, 12")
-        index = self.define(f"zext i32 {page} to i64")
-        at = self.define(f"getelementptr i64, ptr %{'r' if op is Op.LOAD else 'w'}t, i64 {index}")
-        return self.define(f"load i64, ptr {at}, !invariant.load !1")
-
-    def _try_across(self, label: str, address: str, size: int, entry: str, odd: str, op: Op) -> None:
-        """A side path for what may reach into the next page: where that lies behind this one in the host's memory
-        too, their entries are equal, and all is well."""
-        side, pointers = self.enter_side(True), self._pointers
-        self._label(f"{label}x")
-        last = self.define(f"add i32 {address}, {size - 1}")
-        same = self.define(f"icmp eq i64 {self._entry(last, op)}, {entry}")
-        there = self.define(f"icmp ne i64 {entry}, 0")
-        good = self.define(f"and i1 {same}, {there}")
-        if odd:
-            good = self.define(f"and i1 {good}, {self.define(f'xor i1 {odd}, true')}")
-        self.out.append(f"br i1 {good}, label %{label}, label %{label}y")
-        self.leave_side(side)
-        self._pointers = pointers
-
-    def _check(self, value: str, comparison: str, touched: str) -> None:
-        """Leave for the evaluator if `value` compares so with 0."""
-        bad = self.define(f"icmp {comparison} {value}, 0")
-        self.fresh += 1
-        label = f"m{self.fresh}"
-        self.out.append(f"br i1 {bad}, label %{label}x, label %{label}, !prof !0")
-        self._aside(f"{label}x", self._step.address, Exit.TOUCH, self._unused, touched)
         self._label(label)
 
 

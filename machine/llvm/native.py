@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import weakref
+from collections.abc import Container
 from typing import TYPE_CHECKING, Final, final
 
 from retrap.machine.llvm.arena import Arena
@@ -15,19 +16,17 @@ from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env
 from retrap.machine.llvm.lower import Lowering, Shape
 from retrap.machine.llvm.region import Code, Region, discover
 from retrap.machine.llvm.store import Record, Store, digest_of
-from retrap.machine.memory import PhysicalMemory
+from retrap.machine.llvm.tables import EMPTY_WINDOWS, LAST_PAGE, MISS, REACH, PageTable, host_address
+from retrap.machine.llvm.tables import text as miss_text
+from retrap.machine.memory import PhysicalMemory, RamRegion
 from retrap.machine.space import READ, WRITE, AddressSpace
 
 if TYPE_CHECKING:
     from retrap.machine.llvm.compiler import Compiler
     from retrap.machine.llvm.trampoline import Enter
 
-TABLE_BYTES: Final = (1 << 20) * 8
 CACHE_MASK: Final = (1 << JUMP_CACHE_BITS) - 1
 CACHE_BYTES: Final = 16 << JUMP_CACHE_BITS
-LAST_PAGE: Final = 0xFFFFF
-"""Native code does not touch it: what reaches beyond it goes on at 0, which is not behind it in host memory."""
-
 EMPTY: Final = (1 << 64) - 1
 
 QUICK_LIMIT: Final = 160
@@ -36,10 +35,6 @@ TUNED_LIMIT: Final = 400
 
 CODE_LIMIT: Final = 64 << 20
 """Bytes of compiled code after which all of it is dropped, and what is still hot compiled again."""
-
-
-def _host(mapping: mmap.mmap) -> int:
-    return ctypes.addressof(ctypes.c_char.from_buffer(mapping))
 
 
 @final
@@ -108,15 +103,19 @@ class NativeSpace:
     def __init__(self, space: AddressSpace, owner: Native) -> None:
         self.space: Final = space
         self.owner: Final = owner
-        sizes = (TABLE_BYTES, TABLE_BYTES, CACHE_BYTES, Env.SIZE)
-        self._maps: Final = tuple(mmap.mmap(-1, size) for size in sizes)
-        self.reads: Final = memoryview(self._maps[0]).cast("Q")
-        self.writes: Final = memoryview(self._maps[1]).cast("Q")
-        self.cache: Final = memoryview(self._maps[2]).cast("Q")
-        self.env: Final = memoryview(self._maps[3]).cast("Q")
-        self.env_address: Final = _host(self._maps[3])
-        for index, offset in enumerate((Env.READ_TABLE, Env.WRITE_TABLE, Env.JUMP_CACHE)):
-            self.env[offset >> 3] = _host(self._maps[index])
+        self._maps: Final = (mmap.mmap(-1, CACHE_BYTES), mmap.mmap(-1, Env.SIZE))
+        self.reads: Final = PageTable()
+        self.writes: Final = PageTable()
+        self.cache: Final = memoryview(self._maps[0]).cast("Q")
+        self.env: Final = memoryview(self._maps[1]).cast("Q")
+        self.env_address: Final = host_address(self._maps[1])
+        self._windows: Final = memoryview(self._maps[1])[Env.WINDOWS : Env.WINDOWS + len(EMPTY_WINDOWS)]
+        self._windows[:] = EMPTY_WINDOWS
+        env = self.env
+        env[Env.READ_TABLE >> 3], env[Env.READ_RUNS >> 3] = self.reads.addresses()
+        env[Env.WRITE_TABLE >> 3], env[Env.WRITE_RUNS >> 3] = self.writes.addresses()
+        env[Env.JUMP_CACHE >> 3] = host_address(self._maps[0])
+        env[Env.MISS >> 3] = owner.miss
         self.entries: Final[dict[int, Compiled]] = {}
         self.code_pages: Final[dict[int, CodePage]] = {}
         self.writable: Final[dict[int, int]] = {}
@@ -127,15 +126,14 @@ class NativeSpace:
 
     def changed(self, first_page: int, count: int) -> None:
         """See `SpaceListener`: forget pointers to the pages, and the code that was read from them."""
-        zero = memoryview(bytes(8 * count)).cast("Q")
-        self.reads[first_page : first_page + count] = zero
-        writable = self.writable
-        if writable:
-            self.writes[first_page : first_page + count] = zero
-            for page in range(first_page, first_page + count):
-                physical = writable.pop(page, None)
-                if physical is not None:
-                    self.owner.writers[physical].discard((self.number, page))
+        reads, writes = self.reads, self.writes
+        if reads.runs:
+            for page in _among(first_page, count, reads.runs):
+                if reads.drop(page) is not None:
+                    self._windows[:] = EMPTY_WINDOWS
+        if writes.runs:
+            for page in _among(first_page, count, writes.runs):
+                self.close(page)
         if self.looked:
             for page in range(first_page, first_page + count):
                 self.looked.pop(page, None)
@@ -159,13 +157,50 @@ class NativeSpace:
         region = memory.region(physical << 12)
         if region is None:
             return
-        pointer = (region.host + (physical << 12) - region.base - (page << 12)) & 0xFFFFFFFFFFFFFFFF
-        if entry & READ:
-            self.reads[page] = pointer
-        if entry & WRITE and physical not in memory.watched:
-            self.writes[page] = pointer
-            self.writable[page] = physical
-            self.owner.writers.setdefault(physical, set()).add((self.number, page))
+        if entry & READ and page not in self.reads.runs:
+            self.reads.add(*self._row(page, READ, self.reads), _distance(region, physical, page))
+        if entry & _BOTH == _BOTH and physical not in memory.watched and page not in self.writes.runs:
+            first, last = self._row(page, _BOTH, self.writes)
+            self.writes.add(first, last, _distance(region, physical, page))
+            for one in range(first, last + 1):
+                frame = physical + one - page
+                self.writable[one] = frame
+                self.owner.writers.setdefault(frame, set()).add((self.number, one))
+
+    def _row(self, page: int, rights: int, table: PageTable) -> tuple[int, int]:
+        """First and last of the pages around `page` that native code may touch like it, and does not yet."""
+        pages, watched = self.space.pages, self.space.memory.watched
+        region = self.space.memory.region(pages[page] >> 4 << 12)
+        assert region is not None
+        lowest, highest = region.base >> 12, (region.end >> 12) - 1
+        offset = (pages[page] >> 4) - page
+        found = []
+        for step in (-1, 1):
+            here = page
+            while here - page != step * REACH:
+                there = here + step
+                entry = pages.get(there)
+                if entry is None or entry >> 4 != there + offset or entry & rights != rights:
+                    break
+                frame = entry >> 4
+                if not lowest <= frame <= highest or there == LAST_PAGE or there in table.runs:
+                    break
+                if rights == _BOTH and frame in watched:
+                    break
+                here = there
+            found.append(here)
+        return found[0], found[1]
+
+    def close(self, page: int) -> None:
+        """Native code must not write a page any more, nor the others of its run."""
+        run = self.writes.drop(page)
+        if run is None:
+            return
+        self._windows[:] = EMPTY_WINDOWS
+        for one in range(run.first, run.last + 1):
+            writers = self.owner.writers.get(self.writable.pop(one))
+            if writers is not None:
+                writers.discard((self.number, one))
 
     def drop(self, page: int, start: int, end: int) -> None:
         """Forget the regions with code in bytes `[start, end)` of virtual page `page`."""
@@ -217,6 +252,19 @@ class NativeSpace:
             self.remove(compiled)
 
 
+_BOTH: Final = READ | WRITE
+
+
+def _distance(region: RamRegion, physical: int, page: int) -> int:
+    """From guest to host addresses in a virtual page, modulo 2^64."""
+    return (region.host + (physical << 12) - region.base - (page << 12)) & 0xFFFFFFFFFFFFFFFF
+
+
+def _among(first: int, count: int, pages: Container[int]) -> list[int]:
+    """Those of `count` pages from `first` on that are in `pages`."""
+    return [page for page in range(first, first + count) if page in pages]
+
+
 _EMPTY_CACHE: Final = memoryview(b"\xff" * CACHE_BYTES).cast("Q")
 
 
@@ -243,6 +291,8 @@ class Native:
         self._door: Final = Arena()  # where `enter` is: it outlives what is dropped
         self._shelved: Final[set[str]] = set()
         self.enter: Enter | None = None
+        self.miss = 0
+        """Host address of `tables.miss`, once it is there."""
         self.compiled = 0
         """Regions compiled so far; with how many basic blocks and instructions."""
         self.blocks = 0
@@ -275,8 +325,8 @@ class Native:
             self.memory.watched.add(physical)
             for number, virtual in self.writers.pop(physical, ()):
                 other = self.spaces.get(number)
-                if other is not None and other.writable.pop(virtual, None) is not None:
-                    other.writes[virtual] = 0
+                if other is not None:
+                    other.close(virtual)
         sources.add((native.number, page))
 
     def unwatch(self, physical: int, native: NativeSpace, page: int) -> None:
@@ -410,10 +460,12 @@ class Native:
         store, name = self.store, self.store.special(trampoline.NAME) if self.store is not None else ""
         data = store.read(name) if store is not None else None
         if data is None:
-            data = self.compiler().compile(trampoline.text(), Shape.TUNED)
+            data = self.compiler().compile(trampoline.text() + miss_text(), Shape.TUNED)
             if store is not None:
                 store.write(name, data)
-        ((address, _),) = self._door.load(data, [trampoline.NAME])
+        (address, _), (self.miss, _) = self._door.load(data, [trampoline.NAME, MISS])
+        for native in self.spaces.values():
+            native.env[Env.MISS >> 3] = self.miss
         self.enter = trampoline.make_callable(address)
 
     def flush(self) -> None:

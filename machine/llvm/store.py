@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final, final
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 """Raise it whenever generated code, `layout` or the file format changes its meaning."""
 
 LIMIT: Final = 256 << 20
