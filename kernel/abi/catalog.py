@@ -362,4 +362,4 @@ RELEASES: Final[tuple[Release, ...]] = (
 """Oldest first."""
 
 BOOTABLE: Final = tuple(release.name for release in RELEASES)
-"""Releases whose boot and behaviour the engine models. The others have tables and facts, nothing more so far."""
+"""Releases whose boot and behaviour the engine models: all that have a table, so far."""

@@ -19,6 +19,8 @@ simplest rule consistent with it is chosen, with the numbers of 1.0.3 where that
   (3); capabilities are immutable (3), so that there is no Mutate, and no Rotate.
 * Devices are ignored (section 1), so that no memory is a device's.
 * Fixed priorities as in 1.0.3, a priority within the caller's own.
+
+`docs/kernel-2006.md` has every rule and every choice, with the paper's section.
 """
 
 from __future__ import annotations

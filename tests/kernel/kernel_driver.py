@@ -75,6 +75,8 @@ def boot_plan(facts: dict[str, object] | None = None, name: str = "16.0.0", **op
             if not device or kernel_release.facts.device_untypeds
         ),
     ]
+    if kernel_release.facts.address_space == "capabilities":
+        caps = _paper_caps()
     return BootPlan(
         release=kernel_release,
         options=replace(BuildOptions(), **options),  # type: ignore[arg-type]
@@ -94,6 +96,23 @@ def boot_plan(facts: dict[str, object] | None = None, name: str = "16.0.0", **op
         tcb_address=0x4001_8000,
         empty_slots=(FREE, 4096),
     )
+
+
+def _paper_caps() -> list[BootCap]:
+    """What the 2006 design has of the plan, with CNodes for page tables, and its untyped memory."""
+    return [
+        BootCap(TCB, CapKind.TCB, 0x4001_8000),
+        BootCap(CNODE, CapKind.CNODE, 0x4000_0000, 12),
+        BootCap(VSPACE, CapKind.SPACE_NODE, 0x4004_0000, 12),
+        BootCap(BUFFER, CapKind.FRAME, 0x4001_6000, 12, mapped_at=IPC_BUFFER),
+        BootCap(TABLE, CapKind.SPACE_NODE, 0x4003_0000, 8, mapped_at=0),
+        BootCap(CODE, CapKind.FRAME, 0x4001_7000, 12, mapped_at=0x1_0000),
+        *(
+            BootCap(UNTYPED + position, CapKind.UNTYPED, address, bits)
+            for position, (address, bits, device) in enumerate(UNTYPEDS)
+            if not device
+        ),
+    ]
 
 
 class Driver:
