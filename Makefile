@@ -54,9 +54,11 @@ typecheck: setup
 
 samples: setup  ## generate the C header from the release table and build the samples (needs gcc-arm-none-eabi)
 	$(MAKE) -C samples PYTHON=../$(BIN)/python
+	$(MAKE) -C samples/kernel-2006 PYTHON=../../$(BIN)/python
 
 samples-check: setup  ## rebuild the samples elsewhere and compare with the committed ones
 	$(MAKE) -C samples check PYTHON=../$(BIN)/python
+	$(MAKE) -C samples/kernel-2006 check PYTHON=../../$(BIN)/python
 
 N ?= 1000
 isa-campaign: setup  ## differential instruction campaign against independent CPUs: make isa-campaign N=10000
