@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Final, Protocol, final
 
 from retrap.machine.context import Context, Slot
@@ -30,42 +32,59 @@ class BackendUnavailable(Exception):
     """The backend asked for is unknown, or this installation lacks what it needs."""
 
 
-def _evaluator(memory: PhysicalMemory) -> Backend:
+def _evaluator(memory: PhysicalMemory, cache: bool) -> Backend:
     return Evaluator(memory)
 
 
-def _llvm(memory: PhysicalMemory) -> Backend:
+def _llvm(memory: PhysicalMemory, cache: bool) -> Backend:
     try:
-        from retrap.machine.llvm.backend import LlvmBackend
-    except ImportError as error:
+        # Not needed before something is hot; but who asks for it by name shall hear at once that it is missing.
+        import_module("retrap.machine.llvm.compiler")
+    except (ImportError, OSError, RuntimeError) as error:
         raise BackendUnavailable(f"backend llvm is not available: {error}") from None
-    return LlvmBackend(memory)
+    return _auto(memory, cache)
 
 
-BACKENDS: Final[dict[str, Callable[[PhysicalMemory], Backend]]] = {"evaluate": _evaluator, "llvm": _llvm}
+def _auto(memory: PhysicalMemory, cache: bool) -> Backend:
+    if find_spec("llvmlite") is None:
+        return Evaluator(memory)
+    from retrap.machine.llvm.backend import LlvmBackend
+
+    return LlvmBackend(memory, cache=cache)
 
 
-def make_backend(name: str, memory: PhysicalMemory) -> Backend:
-    """The backend called `name`; "auto" is the fastest that this installation has."""
-    if name == "auto":
-        try:
-            return _llvm(memory)
-        except BackendUnavailable:
-            return _evaluator(memory)
+BACKENDS: Final[dict[str, Callable[[PhysicalMemory, bool], Backend]]] = {
+    "auto": _auto,
+    "evaluate": _evaluator,
+    "llvm": _llvm,
+}
+
+
+def make_backend(name: str, memory: PhysicalMemory, cache: bool = True) -> Backend:
+    """The backend called `name`; "auto" is the fastest that this installation has. `cache`: it may keep compiled
+    code on the disk (`machine.llvm.store`)."""
     make = BACKENDS.get(name)
     if make is None:
-        raise BackendUnavailable(f"no backend called {name!r}: one of auto, {', '.join(BACKENDS)}")
-    return make(memory)
+        raise BackendUnavailable(f"no backend called {name!r}: one of {', '.join(BACKENDS)}")
+    return make(memory, cache)
+
+
+def lacks(backend: Backend) -> str:
+    """Why a backend that was chosen by itself is not as fast as it could be, as a sentence; else nothing."""
+    if backend.__class__ is Evaluator:
+        return "" if find_spec("llvmlite") is not None else "llvmlite is not installed"
+    why: str = getattr(backend, "lacks", "")
+    return why
 
 
 @final
 class Cpu:
     """One processor. Its clock is `retired`, the instructions completed; whoever idles may set it forward."""
 
-    def __init__(self, memory: PhysicalMemory, backend: str = "auto") -> None:
-        """Raises `BackendUnavailable`."""
+    def __init__(self, memory: PhysicalMemory, backend: str = "auto", cache: bool = True) -> None:
+        """See `make_backend`. Raises `BackendUnavailable`."""
         self.memory: Final = memory
-        self.backend: Final = make_backend(backend, memory)
+        self.backend: Final = make_backend(backend, memory, cache)
         self.retired = 0
 
     def run(self, context: Context, space: AddressSpace, budget: int) -> Trap:

@@ -18,6 +18,7 @@ from retrap.loader.image import Image, load_image
 from retrap.loader.layout import plan as lay_out
 from retrap.loader.manifest import Manifest, load_manifest, manifest_from_data
 from retrap.loader.settle import settle
+from retrap.machine.cpu import Cpu, lacks
 from retrap.tools.errors import Status, UsageError
 from retrap.tools.session import End, Session, SessionResult, Watcher
 from retrap.traces.errors import TraceError
@@ -191,14 +192,17 @@ def run(
     check: str = "off",
     console: Callable[[bytes], None] | None = None,
     report: Callable[[Record], None] | None = None,
+    cache: bool = True,
+    warn: Callable[[str], None] | None = None,
 ) -> BootResult:
     """Run a prepared system to its end, recording into `trace` and reporting each record if asked to.
 
+    `cache`: compiled code may be kept on the disk. `warn` is told when the machine is slower than it could be.
     The trace is closed however the run ends, unless retrap itself fails: then it stays a `.partial`.
     """
     started = time.perf_counter()
     plan = prepared.plan
-    session = Session(plan, backend, check)
+    session = Session(plan, backend, check, cache)
     kernel = session.kernel
     watchers: list[Watcher] = []
     recorder: Recorder | None = None
@@ -218,6 +222,8 @@ def run(
     finally:
         if recorder is not None:
             recorder.abandon()
+    if warn is not None and backend == "auto":
+        say_slow(session.cpu, warn)
     return BootResult(
         outcome=result.end.value,
         instructions=result.instructions,
@@ -247,11 +253,13 @@ def boot(
     check: str = "off",
     console: Callable[[bytes], None] | None = None,
     report: Callable[[Record], None] | None = None,
+    cache: bool = True,
 ) -> BootResult:
     """Boot a root task and run it until it halts, dies, is quiescent, or a limit is reached.
 
-    `console` gets the bytes that the guest prints, `report` a `Record` of every kernel entry. Raises
-    `retrap.loader.errors.InputError`, `retrap.traces.errors.TraceError` or `UsageError` for bad input.
+    `cache`: compiled code may be kept on the disk for later runs. `console` gets the bytes that the guest prints,
+    `report` a `Record` of every kernel entry. Raises `retrap.loader.errors.InputError`,
+    `retrap.traces.errors.TraceError` or `UsageError` for bad input.
     """
     prepared = prepare(
         image,
@@ -269,7 +277,15 @@ def boot(
         check=check,
         console=console,
         report=report,
+        cache=cache,
     )
+
+
+def say_slow(cpu: Cpu, warn: Callable[[str], None]) -> None:
+    """Tell the user why a CPU whose backend was not chosen by hand could not run guest code natively."""
+    why = lacks(cpu.backend)
+    if why:
+        warn(f"{why}: guest code was interpreted, which is much slower (--backend evaluate to leave it so)")
 
 
 def summary(result: BootResult) -> Mapping[str, Any]:
@@ -299,10 +315,15 @@ def command(
     check: str,
     dry_run: bool,
     summary_file: Path | None,
+    cache: bool = True,
 ) -> int:
     """`retrap boot`."""
     choose("--backend", backend, BACKENDS)
     choose("--check", check, CHECKS)
+
+    def warn(text: str) -> None:
+        write_error(f"retrap: warning: {text}\n")
+
     prepared = prepare(
         image,
         manifest=manifest,
@@ -311,7 +332,7 @@ def command(
         arguments=arguments,
         max_instructions=max_instructions,
         serial_input=serial_input,
-        warn=lambda text: write_error(f"retrap: warning: {text}\n"),
+        warn=warn,
     )
     if dry_run:
         from retrap.tools.memory_map import print_plan
@@ -325,8 +346,9 @@ def command(
         report = printer(prepared.plan.release, lambda line: write_error(line + "\n"))
 
     result = run(
-        prepared, trace=trace, backend=backend, check=check, console=write_console, report=report
-    )
+        prepared, trace=trace, backend=backend, check=check, console=write_console, report=report,
+        cache=cache, warn=warn,
+    )  # fmt: skip
     sys.stdout.flush()
     for death in result.deaths:
         write_error(f"retrap: {death}\n")

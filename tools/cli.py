@@ -116,6 +116,9 @@ Kernel = Annotated[
 Platform = Annotated[
     str | None, typer.Option("--platform", "-p", metavar="PLATFORM", help="Platform name, or a platform file.")
 ]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Neither use nor keep compiled code of other runs (~/.cache/retrap).")
+]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
@@ -149,6 +152,7 @@ def boot(
         bool, typer.Option("--dry-run", help="Print the memory map and bootinfo; run nothing.")
     ] = False,
     summary: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result as JSON.")] = None,
+    no_cache: NoCache = False,
 ) -> int:
     """Boot a root task and run it until it halts, dies, is quiescent, or a limit is reached."""
     from retrap.tools import booting
@@ -168,6 +172,7 @@ def boot(
         check=check,
         dry_run=dry_run,
         summary_file=summary,
+        cache=not no_cache,
     )
 
 
@@ -182,11 +187,12 @@ def replay(
         str, typer.Option(metavar="auto|evaluate|llvm", help="How guest code is run (with --cpu).")
     ] = "auto",
     json: Json = False,
+    no_cache: NoCache = False,
 ) -> int:
     """Feed a trace's recorded traps to a fresh kernel and check every outcome."""
     from retrap.tools import replaying
 
-    return replaying.command(trace, kernel=kernel, cpu=cpu, backend=backend, as_json=json)
+    return replaying.command(trace, kernel=kernel, cpu=cpu, backend=backend, as_json=json, cache=not no_cache)
 
 
 @app.command()

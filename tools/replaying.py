@@ -23,7 +23,7 @@ SHOWN = 5
 
 
 def replay(
-    trace: str | Path, *, kernel: str | None = None, cpu: bool = False, backend: str = "auto"
+    trace: str | Path, *, kernel: str | None = None, cpu: bool = False, backend: str = "auto", cache: bool = True
 ) -> ReplayReport:
     """Replay a trace and compare every outcome; the report is `same` if nothing differs.
 
@@ -31,16 +31,16 @@ def replay(
     what goes into the kernel too. Raises `InputError`, `TraceError` or `UsageError` for bad input.
     """
     with Reader(Path(trace)) as reader:
-        return _replay(reader, kernel, cpu, backend)
+        return _replay(reader, kernel, cpu, backend, cache)
 
 
-def _replay(reader: Reader, kernel: str | None, cpu: bool, backend: str) -> ReplayReport:
+def _replay(reader: Reader, kernel: str | None, cpu: bool, backend: str, cache: bool) -> ReplayReport:
     prepared = prepare_from_trace(reader, kernel)
     plan = prepared.plan
     if not cpu:
         fresh = Kernel(plan, PhysicalMemory(plan.ram), ContextArena())
         return replay_records(reader, fresh, plan.release, go_on=kernel is not None)
-    session = Session(plan, backend)
+    session = Session(plan, backend, cache=cache)
     comparer = Comparer(reader, session.kernel.threads, plan.release, session.kernel.digest)
     result = session.run((comparer,), None, instruction_limit(reader))
     end = result.end
@@ -49,11 +49,13 @@ def _replay(reader: Reader, kernel: str | None, cpu: bool, backend: str) -> Repl
     return comparer.finish(result.instructions, end.value, bytes.fromhex(result.state_digest))
 
 
-def command(trace: Path, *, kernel: str | None, cpu: bool, backend: str, as_json: bool) -> int:
+def command(
+    trace: Path, *, kernel: str | None, cpu: bool, backend: str, as_json: bool, cache: bool = True
+) -> int:
     """`retrap replay`."""
     choose("--backend", backend, BACKENDS)
     with Reader(trace) as reader:
-        report = _replay(reader, kernel, cpu, backend)
+        report = _replay(reader, kernel, cpu, backend, cache)
         if as_json:
             sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n")
         else:

@@ -61,12 +61,12 @@ class SessionResult:
 class Session:
     """A booted system: memory, CPU and kernel, ready to run."""
 
-    def __init__(self, plan: BootPlan, backend: str = "auto", check: str = "off") -> None:
+    def __init__(self, plan: BootPlan, backend: str = "auto", check: str = "off", cache: bool = True) -> None:
         """Raises `retrap.machine.cpu.BackendUnavailable` for a backend that this installation lacks."""
         self.plan: Final = plan
         self.memory: Final = PhysicalMemory(plan.ram)
         self.kernel: Final = Kernel(plan, self.memory, ContextArena())
-        self.cpu: Final = Cpu(self.memory, backend)
+        self.cpu: Final = Cpu(self.memory, backend, cache)
         self.serial: Final = Serial(plan.serial_input)
         for device in plan.devices:
             self.memory.attach(make(device.model, self.serial), device.base, device.size)

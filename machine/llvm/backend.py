@@ -79,6 +79,11 @@ class LlvmBackend:
         self.retired = 0
         self._slice = self.period
 
+    @property
+    def lacks(self) -> str:
+        """Why nothing can be compiled, as a sentence; the empty string if all is well."""
+        return self.native.unavailable
+
     def run(self, context: Context, space: AddressSpace, retired: int, budget: int) -> Trap:
         """Execute up to `budget` instructions; `retired` counts those completed."""
         # The way of most system calls: one call into native code, and back.

@@ -301,6 +301,8 @@ class Native:
         self.fetched = 0
         """Regions that came from the store."""
         self._compiler: Compiler | None = None
+        self.unavailable = ""
+        """Why there is no compiler, as a sentence."""
         memory.watcher = self.wrote
         if store is not None:
             self._saver: Final = weakref.finalize(self, _save, store, self.library)
@@ -387,6 +389,8 @@ class Native:
     def _fetch(self, native: NativeSpace, record: Record, code: tuple[bytes, ...]) -> bool:
         if self.enter is None:
             self._make_enter()
+            if self.enter is None:
+                return False
         if self.arena.size > self.limit:
             self.flush()
         try:
@@ -424,7 +428,10 @@ class Native:
             Lowering(name, region.key & 1, region.runs, shape).text()
             for name, region in zip(names, regions, strict=True)
         ]
-        data = self.compiler().compile("\n".join(texts), shape)
+        compiler = self.compiler()
+        if compiler is None:
+            return
+        data = compiler.compile("\n".join(texts), shape)
         if self.enter is None:
             self._make_enter()
         for region, (address, size) in zip(regions, self.arena.load(data, names), strict=True):
@@ -445,22 +452,28 @@ class Native:
         versions.insert(0, made)
         native.install(made)
 
-    def compiler(self) -> Compiler:
-        """The compiler, loaded when it is wanted first."""
-        if self._compiler is None:
-            from retrap.machine.llvm.compiler import Compiler
+    def compiler(self) -> Compiler | None:
+        """The compiler, loaded when it is wanted first. None if it does not work here: `unavailable` says why."""
+        if self._compiler is None and not self.unavailable:
+            try:
+                from retrap.machine.llvm.compiler import Compiler
 
-            self._compiler = Compiler()
+                self._compiler = Compiler()
+            except (ImportError, OSError, RuntimeError) as error:
+                self.unavailable = f"llvmlite does not work: {error}"
         return self._compiler
 
     def _make_enter(self) -> None:
-        """The way into native code."""
+        """The way into native code; none where nothing can be compiled."""
         from retrap.machine.llvm import trampoline
 
         store, name = self.store, self.store.special(trampoline.NAME) if self.store is not None else ""
         data = store.read(name) if store is not None else None
         if data is None:
-            data = self.compiler().compile(trampoline.text() + miss_text(), Shape.TUNED)
+            compiler = self.compiler()
+            if compiler is None:
+                return
+            data = compiler.compile(trampoline.text() + miss_text(), Shape.TUNED)
             if store is not None:
                 store.write(name, data)
         (address, _), (self.miss, _) = self._door.load(data, [trampoline.NAME, MISS])

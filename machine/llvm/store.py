@@ -15,8 +15,9 @@ import platform
 import struct
 import sys
 import tempfile
+from contextlib import suppress
 from hashlib import blake2b
-from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, final
 
@@ -110,7 +111,7 @@ def _host() -> str:
         (
             FORMAT,
             definitions(),
-            metadata.version("llvmlite"),
+            _library(),
             sys.version,
             bytes.__basicsize__,
             platform.system(),
@@ -118,6 +119,15 @@ def _host() -> str:
             features,
         )
     )
+
+
+def _library() -> bytes:
+    """Identifies the installed llvmlite, without importing it (which takes longer than a warm start), nor the
+    package database (which takes nearly as long). Raises `OSError` if there is none."""
+    found = find_spec("llvmlite")
+    if found is None or found.origin is None:
+        raise FileNotFoundError("llvmlite")
+    return Path(found.origin).with_name("_version.py").read_bytes()
 
 
 def definitions() -> str:
@@ -139,7 +149,8 @@ def default_folder() -> Path | None:
         return None if said in ("", "off", "0", "no") else Path(said)
     base = os.environ.get("XDG_CACHE_HOME")
     try:
-        return Path(base) / "retrap" if base else Path.home() / ".cache" / "retrap"
+        # A relative path is to be ignored (XDG Base Directory Specification).
+        return Path(base) / "retrap" if base and Path(base).is_absolute() else Path.home() / ".cache" / "retrap"
     except RuntimeError:
         return None  # no home
 
@@ -206,10 +217,11 @@ class Store:
             Path(temporary).replace(self.folder / name)
         except OSError:
             if temporary:
-                Path(temporary).unlink(missing_ok=True)
+                with suppress(OSError):
+                    Path(temporary).unlink(missing_ok=True)
 
     def trim(self) -> None:
-        """Drop the files used least lately, until the rest is within the limit."""
+        """Drop the files written longest ago, until the rest is within the limit."""
         try:
             with os.scandir(self.folder) as found:
                 files = sorted((e.stat().st_mtime_ns, e.stat().st_size, e.path) for e in found if e.is_file())
@@ -230,5 +242,5 @@ def open_store() -> Store | None:
         return None
     try:
         return Store(folder)
-    except (metadata.PackageNotFoundError, OSError):
+    except OSError:
         return None
