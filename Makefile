@@ -1,5 +1,5 @@
 # Two commands do everything: `make demo` and `make test`. The rest is for people who change retrap.
-.PHONY: demo test test-compiled compiled check lint typecheck imports setup samples samples-check isa-campaign bench docs-refresh wheel-check lock clean help
+.PHONY: demo test test-compiled compiled check lint typecheck imports setup samples samples-all samples-check isa-campaign bench docs-refresh wheel-check lock clean help
 
 PYTHON ?= python3
 VENV := .venv
@@ -52,9 +52,18 @@ typecheck: setup
 	@for f in machine kernel loader traces tools; do ln -sfn ../../$$f .typing/retrap/$$f; done
 	MYPYPATH=.typing $(BIN)/mypy .typing/retrap/machine .typing/retrap/kernel .typing/retrap/loader .typing/retrap/traces .typing/retrap/tools
 
-samples: setup  ## generate the C header from the release table and build the samples (needs gcc-arm-none-eabi)
+samples: setup  ## build the samples again (needs gcc-arm-none-eabi); KERNEL=10.1.1: for a release, in samples/build/
+ifdef KERNEL
+	$(MAKE) -C samples images PYTHON=../$(BIN)/python KERNEL=$(KERNEL) BUILD=build/$(KERNEL)
+else
 	$(MAKE) -C samples PYTHON=../$(BIN)/python
 	$(MAKE) -C samples/kernel-2006 PYTHON=../../$(BIN)/python
+endif
+
+samples-all: setup  ## build the samples for every release, in samples/build/
+	@set -e; for kernel in $$($(BIN)/python -c 'from retrap.kernel.abi import bootable as b, release as r; print(*(n for n in b() if r(n).facts.address_space == "page-tables"))'); do \
+	  echo "samples for $$kernel"; $(MAKE) -s -C samples images PYTHON=../$(BIN)/python KERNEL=$$kernel BUILD=build/$$kernel; \
+	done
 
 samples-check: setup  ## rebuild the samples elsewhere and compare with the committed ones
 	$(MAKE) -C samples check PYTHON=../$(BIN)/python

@@ -13,7 +13,7 @@ void sample(void)
 {
     seL4_Word ram = 0;
     seL4_Word largest = 0;
-    seL4_DebugNameThread(seL4_CapInitThreadTCB, "hello");
+    name_thread(seL4_CapInitThreadTCB, "hello");
     say("hello from %s\n", RETRAP_RELEASE);
 
     CHECK(written == 0x600d, "initialised data was not loaded: %x", written);
@@ -32,16 +32,15 @@ void sample(void)
               == ((seL4_Word)image_end - (seL4_Word)image_start) / PAGE_SIZE,
           "%u image frames", boot_info->userImageFrames.end - boot_info->userImageFrames.start);
 
-    for (seL4_Word i = 0; i < boot_info->untyped.end - boot_info->untyped.start; i++) {
-        const seL4_UntypedDesc *untyped = &boot_info->untypedList[i];
-        CHECK((untyped->paddr & ((1u << untyped->sizeBits) - 1)) == 0, "untyped %u is not aligned to its size", i);
-        if (!untyped->isDevice) {
-            ram += 1u << untyped->sizeBits;
-            largest = untyped->sizeBits > largest ? untyped->sizeBits : largest;
+    for (seL4_Word i = 0; i < untyped_count(); i++) {
+        untyped_t untyped = untyped_at(i);
+        CHECK((untyped.address & ((1u << untyped.size_bits) - 1)) == 0, "untyped %u is not aligned to its size", i);
+        if (!untyped.is_device) {
+            ram += 1u << untyped.size_bits;
+            largest = untyped.size_bits > largest ? untyped.size_bits : largest;
         }
     }
-    say("%u untyped capabilities, %u KiB of RAM in them, largest 2^%u\n",
-        boot_info->untyped.end - boot_info->untyped.start, ram >> 10, largest);
+    say("%u untyped capabilities, %u KiB of RAM in them, largest 2^%u\n", untyped_count(), ram >> 10, largest);
 
     /* Which kernel object is in which slot (debug builds answer). */
     CHECK(seL4_DebugCapIdentify(seL4_CapInitThreadTCB) == RETRAP_CAP_THREAD, "slot 1 holds no thread");

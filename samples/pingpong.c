@@ -46,7 +46,7 @@ void sample(void)
     seL4_CPtr untyped = take_untyped(16, 0);
     seL4_CPtr endpoint = make(untyped, seL4_EndpointObject, 0, 1);
     seL4_CPtr client_cap = new_slot();
-    seL4_DebugNameThread(seL4_CapInitThreadTCB, "client");
+    name_thread(seL4_CapInitThreadTCB, "client");
     expect(seL4_CNode_Mint(seL4_CapInitThreadCNode, client_cap, seL4_WordBits, seL4_CapInitThreadCNode, endpoint,
                            seL4_WordBits, seL4_AllRights, BADGE),
            seL4_NoError, "CNode_Mint");

@@ -65,7 +65,7 @@ void sample(void)
 {
     seL4_CPtr memory = take_untyped(16, 0);
     wanted_turns = argument("turns", 1);
-    seL4_DebugNameThread(seL4_CapInitThreadTCB, "observer");
+    name_thread(seL4_CapInitThreadTCB, "observer");
     finished = make(memory, seL4_NotificationObject, 0, 1);
     wake_high = make(memory, seL4_NotificationObject, 0, 1);
     thread_t low_thread = start_thread(memory, "low", low, 0, LOW, stacks[0], sizeof(stacks[0]), 0);
@@ -85,14 +85,14 @@ void sample(void)
     seL4_Word before = high_counter;
     seL4_Signal(wake_high);
     CHECK(high_counter == before, "a lower priority preempted the observer");
-    expect(seL4_TCB_SetPriority(seL4_CapInitThreadTCB, seL4_CapInitThreadTCB, HIGH - 1), seL4_NoError,
+    expect(set_priority(seL4_CapInitThreadTCB, seL4_CapInitThreadTCB, HIGH - 1), seL4_NoError,
            "TCB_SetPriority");
     CHECK(high_counter == before + 1, "the higher priority did not run when the observer stepped down");
     seL4_Signal(wake_high);
     CHECK(high_counter == before + 2, "the signal did not wake the higher priority at once");
 
     /* Raised above the spinners, the low thread runs though they still spin, and they stand still. */
-    expect(seL4_TCB_SetPriority(low_thread.tcb, seL4_CapInitThreadTCB, RAISED), seL4_NoError, "TCB_SetPriority");
+    expect(set_priority(low_thread.tcb, seL4_CapInitThreadTCB, RAISED), seL4_NoError, "TCB_SetPriority");
     seL4_Word stood[2] = {counters[0], counters[1]};
     for (seL4_Word i = 0; i < 3; i++) {
         seL4_Wait(finished, 0);

@@ -138,14 +138,13 @@ static void refusals(seL4_CPtr small, seL4_CPtr first)
     check_empty(first, 2, "after refusals");
 
     /* Memory of devices can only become frames and smaller untypeds. */
-    for (seL4_Word i = 0; i < boot_info->untyped.end - boot_info->untyped.start; i++) {
-        const seL4_UntypedDesc *device = &boot_info->untypedList[i];
-        if (device->isDevice && device->sizeBits >= seL4_PageBits) {
-            expect(retype(boot_info->untyped.start + i, seL4_EndpointObject, 0, first, 1), seL4_InvalidArgument,
+    for (seL4_Word i = 0; i < untyped_count(); i++) {
+        untyped_t device = untyped_at(i);
+        if (device.is_device && device.size_bits >= seL4_PageBits) {
+            expect(retype(device.cap, seL4_EndpointObject, 0, first, 1), seL4_InvalidArgument,
                    "an endpoint in a device");
             CHECK(seL4_GetMR(0) == 1, "argument %u is blamed for the device", seL4_GetMR(0));
-            expect(retype(boot_info->untyped.start + i, seL4_ARM_SmallPageObject, 0, first, 1), seL4_NoError,
-                   "a frame of a device");
+            expect(retype(device.cap, seL4_ARM_SmallPageObject, 0, first, 1), seL4_NoError, "a frame of a device");
             expect(seL4_CNode_Delete(seL4_CapInitThreadCNode, first, seL4_WordBits), seL4_NoError, "CNode_Delete");
             return;
         }
@@ -156,7 +155,7 @@ void sample(void)
 {
     const seL4_Word small_bits = 12;
     seL4_Word bits = 0;
-    seL4_DebugNameThread(seL4_CapInitThreadTCB, "retype");
+    name_thread(seL4_CapInitThreadTCB, "retype");
     untyped = take_untyped(seL4_SuperSectionBits + 1, &bits);
     untyped_bytes = 1u << bits;
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from retrap.kernel.abi import UnknownRelease, c_calls, c_types, release
+from retrap.kernel.abi import UnknownRelease, c_calls, c_features, c_types, release
 from retrap.kernel.abi.bootinfo import resized
 from retrap.kernel.abi.c_stubs import stub
 from retrap.kernel.abi.comparison import register_name
@@ -51,6 +51,7 @@ def c_header(table: Release, options: BuildOptions | None = None) -> str:
         _object_types(table, build),
         _enumeration("seL4_InvocationLabel", ((i.label, number) for number, i in enumerate(table.invocations))),
         _syscalls(table, build),
+        c_features.features(table, {call.name for call in table.syscalls if _available(call.requires, build)}),
         _boot_slots(table),
         c_types.MESSAGE_INFO,
         c_types.CNODE_DATA,
@@ -69,6 +70,7 @@ def c_header(table: Release, options: BuildOptions | None = None) -> str:
             for number, invocation in enumerate(table.invocations)
             if invocation.method
         ),
+        c_features.new_names(table, release(None)),
         "#endif\n",
     ]
     return "\n".join(sections)

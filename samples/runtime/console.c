@@ -77,10 +77,11 @@ static const char *const error_names[] = {
     "delete first",     "revoke first",     "not enough memory",
 };
 
+const char *error_name(seL4_Word error) { return error < ARRAY_LENGTH(error_names) ? error_names[error] : "?"; }
+
 void expect(seL4_Word error, seL4_Word wanted, const char *what)
 {
     if (error != wanted) {
-        fail("%s: %s (%u) instead of %s", what, error < ARRAY_LENGTH(error_names) ? error_names[error] : "?",
-             error, error_names[wanted]);
+        fail("%s: %s (%u) instead of %s", what, error_name(error), error, error_names[wanted]);
     }
 }

@@ -16,19 +16,19 @@ static seL4_Uint8 taken[CONFIG_MAX_NUM_BOOTINFO_UNTYPED_CAPS];
 
 seL4_CPtr take_untyped(seL4_Word bits, seL4_Word *actual_bits)
 {
-    seL4_Word count = boot_info->untyped.end - boot_info->untyped.start;
+    seL4_Word count = untyped_count();
     seL4_Word best = count;
     for (seL4_Word i = 0; i < count; i++) {
-        const seL4_UntypedDesc *untyped = &boot_info->untypedList[i];
-        if (!untyped->isDevice && !taken[i] && untyped->sizeBits >= bits
-            && (best == count || untyped->sizeBits < boot_info->untypedList[best].sizeBits)) {
+        untyped_t untyped = untyped_at(i);
+        if (!untyped.is_device && !taken[i] && untyped.size_bits >= bits
+            && (best == count || untyped.size_bits < untyped_at(best).size_bits)) {
             best = i;
         }
     }
     CHECK(best < count, "no untyped memory of 2^%u bytes", bits);
     taken[best] = 1;
     if (actual_bits) {
-        *actual_bits = boot_info->untypedList[best].sizeBits;
+        *actual_bits = untyped_at(best).size_bits;
     }
     return boot_info->untyped.start + best;
 }
@@ -92,12 +92,11 @@ thread_t start_thread(seL4_CPtr untyped, const char *name, thread_function funct
     expect(seL4_ARM_Page_Map(thread.buffer_frame, seL4_CapInitThreadVSpace, (seL4_Word)thread.buffer,
                              seL4_ReadWrite, seL4_ARM_Default_VMAttributes),
            seL4_NoError, "Page_Map of an IPC buffer");
-    expect(seL4_TCB_Configure(thread.tcb, fault_endpoint, seL4_CapInitThreadCNode, seL4_NilData,
-                              seL4_CapInitThreadVSpace, seL4_NilData, (seL4_Word)thread.buffer,
-                              thread.buffer_frame),
+    expect(configure_thread(thread.tcb, fault_endpoint, seL4_CapInitThreadCNode, seL4_NilData,
+                            seL4_CapInitThreadVSpace, (seL4_Word)thread.buffer, thread.buffer_frame),
            seL4_NoError, "TCB_Configure");
-    expect(seL4_TCB_SetPriority(thread.tcb, seL4_CapInitThreadTCB, priority), seL4_NoError, "TCB_SetPriority");
-    seL4_DebugNameThread(thread.tcb, name);
+    expect(set_priority(thread.tcb, seL4_CapInitThreadTCB, priority), seL4_NoError, "TCB_SetPriority");
+    name_thread(thread.tcb, name);
     thread_registers(&registers, function, argument, thread.buffer, (char *)stack + stack_bytes);
     expect(seL4_TCB_WriteRegisters(thread.tcb, 1, 0, sizeof(registers) / sizeof(seL4_Word), &registers),
            seL4_NoError, "TCB_WriteRegisters");

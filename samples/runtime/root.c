@@ -79,7 +79,7 @@ static const char *find_arguments(const unsigned char *tree)
 static const char *boot_arguments(void)
 {
     const unsigned char *chunk = (const unsigned char *)boot_info + seL4_BootInfoFrameSize;
-    const unsigned char *end = chunk + boot_info->extraLen;
+    const unsigned char *end = chunk + extra_boot_info_bytes();
     while (chunk + sizeof(seL4_BootInfoHeader) <= end) {
         const seL4_BootInfoHeader *header = (const seL4_BootInfoHeader *)chunk;
         if (header->id == SEL4_BOOTINFO_HEADER_FDT) {

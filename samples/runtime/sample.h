@@ -2,6 +2,7 @@
 #ifndef SAMPLE_H
 #define SAMPLE_H
 
+#include "release.h"
 #include "sel4.h"
 
 #define PAGE_SIZE (1u << seL4_PageBits)
@@ -9,8 +10,6 @@
 
 /* The sample itself; it ends by returning (PASS) or by fail(). */
 void sample(void);
-
-extern seL4_BootInfo *boot_info;
 
 /* Formatted output on the debug console: %s %c %d %u %x %%. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -24,6 +23,9 @@ void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn
             fail(__VA_ARGS__); \
         }                      \
     } while (0)
+
+/* An error code in words. */
+const char *error_name(seL4_Word error);
 
 /* Fail unless an invocation answered with the error code that is wanted here. */
 void expect(seL4_Word error, seL4_Word wanted, const char *what);

@@ -107,3 +107,26 @@ def test_the_command_writes_the_header(tmp_path: Path, capsys: pytest.CaptureFix
         main(["-k", "17"])
     assert stop.value.code == 2
     assert "known are" in capsys.readouterr().err
+
+
+def macros(name: str) -> dict[str, str]:
+    return dict(re.findall(r"^#define (RETRAP_(?:HAS|FACT|BOOTINFO)_\w+) (\d+)$", c_header(release(name)), re.M))
+
+
+def test_features_are_named_as_the_tables_have_them() -> None:
+    old, new = macros("1.0.4"), macros("16.0.0")
+    assert old["RETRAP_HAS_CNodeRecycle"] == "1" and "RETRAP_HAS_CNodeRecycle" not in new
+    assert new["RETRAP_HAS_NBRecv"] == "1" and "RETRAP_HAS_NBRecv" not in old
+    assert "RETRAP_HAS_BenchmarkNullSyscall" not in new  # not in a debug build
+    assert "RETRAP_BOOTINFO_deviceRegions" in old and "RETRAP_BOOTINFO_untypedList" in new
+    assert (old["RETRAP_FACT_GRANT_REPLY"], new["RETRAP_FACT_GRANT_REPLY"]) == ("0", "1")
+    assert (old["RETRAP_FACT_ASID_POOL_COUNT"], new["RETRAP_FACT_ASID_POOL_COUNT"]) == ("256", "128")
+    assert old["RETRAP_FACT_WAKEUP_DIRECT"] == new["RETRAP_FACT_WAKEUP_CANDIDATE"] == "1"
+    assert not any(name.startswith("RETRAP_FACT_DEVICE_TREE") for name in old)  # a choice of none
+
+
+def test_new_names_work_on_old_releases() -> None:
+    old = c_header(release("1.0.4"))
+    assert "#define seL4_NotificationObject seL4_AsyncEndpointObject\n" in old
+    assert "#define seL4_IRQHandler_SetNotification seL4_IRQHandler_SetEndpoint\n" in old
+    assert "#define seL4_NotificationObject" not in c_header(release("2.0.0"))
