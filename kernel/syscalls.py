@@ -212,6 +212,9 @@ def handle_recv(state: KernelState, blocking: bool) -> None:
     handle_fault(state, thread, CapFault(cptr, True, missing_capability(0)))
 
 
+_COMPLAINT: Final = "; a debug kernel of this release complains"
+
+
 def _handle_reply(state: KernelState) -> None:
     """Reply, and the first half of ReplyRecv. Without a caller nothing happens."""
     effects = state.effects
@@ -223,7 +226,7 @@ def _handle_reply(state: KernelState) -> None:
         effects.outcome = Outcome.IGNORED
         effects.reason = "nobody waits for a reply from this thread"
         if state.options.debug and not state.facts.empty_reply_is_silent:
-            effects.reason += "; a debug kernel of this release complains"
+            effects.reason += _COMPLAINT
 
 
 def _call(state: KernelState) -> bool:
@@ -258,8 +261,10 @@ def _reply(state: KernelState) -> bool:
 
 def _reply_recv(state: KernelState) -> bool:
     _handle_reply(state)
-    state.effects.outcome = Outcome.DONE
-    state.effects.reason = ""
+    effects = state.effects
+    effects.outcome = Outcome.DONE
+    if effects.reason and not effects.reason.endswith(_COMPLAINT):
+        effects.reason = ""  # a server's first ReplyRecv has nobody to answer
     handle_recv(state, True)
     return True
 
