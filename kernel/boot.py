@@ -80,6 +80,16 @@ class DeviceRegion:
     base: int
     size: int
     model: str = ""
+    irqs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GenericTimer:
+    """The ARM generic timer: frequency of its counters, interrupts of the physical and the virtual timer."""
+
+    hz: int
+    physical_irq: int = 30
+    virtual_irq: int = 27
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,10 @@ class BuildOptions:
     retype_fan_out_limit: int = 256
     max_work_units: int = 100
     reset_chunk_bits: int = 8
+    export_pcnt_user: bool = False  # CONFIG_EXPORT_PCNT_USER: user code reads CNTPCT
+    export_vcnt_user: bool = False  # CONFIG_EXPORT_VCNT_USER: … CNTVCT
+    export_ptmr_user: bool = False  # CONFIG_EXPORT_PTMR_USER: user code has the physical timer
+    export_vtmr_user: bool = False  # CONFIG_EXPORT_VTMR_USER: … the virtual one
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,5 +140,6 @@ class BootPlan:
     globals_frame: int = 0  # physical; of the page at 0xffffc000 that shows the IPC buffer, until 3.2.0
     kernel_devices: int = 0  # pages of devices that the kernel maps for itself, from 0xfff00000 on
     devices: tuple[DeviceRegion, ...] = field(default=())
+    generic_timer: GenericTimer | None = None
     serial_input: bytes = b""  # what arrives on the serial line
     regions: tuple[Region, ...] = field(default=())  # the memory map, for display and for the invariants

@@ -87,6 +87,16 @@ class Kernel:
         """Whether a device's interrupt waits to be taken."""
         return self.state.interrupt_pending()
 
+    @property
+    def masked_irqs(self) -> int:
+        """Interrupts that cannot be taken now, one bit each."""
+        return self.state.masked_irqs
+
+    @property
+    def edge_irqs(self) -> int:
+        """Interrupts that wait from their rising edge on, not while the line is up; one bit each."""
+        return self.state.edge_irqs
+
     def waits_for_time(self) -> bool:
         """Whether a timer tick can make an idle system run again: threads of another domain are ready."""
         # (A ready thread of the only domain does not count: until 7.0.0 one of priority 0 that an interrupt woke
@@ -95,7 +105,7 @@ class Kernel:
         return (state.options.num_domains > 1 and any(state.ready_bitmaps)) or state.interrupt_pending()
 
     def raise_irq(self, irq: int) -> None:
-        """A device's interrupt line became active: taken at the next kernel entry, if it is not masked."""
+        """A device's interrupt waits: if it is not masked, the next entry is for it instead of a timer tick."""
         if 0 <= irq <= self.state.plan.max_irq:
             self.state.pending_irqs |= 1 << irq
 
@@ -156,7 +166,11 @@ class Kernel:
         pc = words[PC]
         words[RESTART_PC] = pc
         if kind is TrapKind.INTERRUPT:
-            timer_tick(state)
+            irq = next_pending(state) if state.pending_irqs else None
+            if irq is None:
+                timer_tick(state)
+            else:
+                deliver(state, irq)
         elif kind is TrapKind.DATA_ABORT:
             rights = WRITE if trap.status & FaultStatus.WRITE else READ
             status = state.address_spaces.access(state, trap.address, rights, trap.status)

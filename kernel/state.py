@@ -14,7 +14,7 @@ from retrap.kernel.message import Invocation, Message
 from retrap.kernel.policies import AddressSpaces, ThreadRegisters, Wakeups
 from retrap.kernel.slots import Slot
 from retrap.kernel.structures import KernelObject, Tcb, ThreadState
-from retrap.machine.context import ContextArena
+from retrap.machine.context import ContextArena, Counters
 from retrap.machine.context import Slot as ContextSlot
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import AddressSpace, KernelWindow
@@ -60,6 +60,16 @@ def _kind_names(release: Release) -> tuple[str, ...]:
 
 def _not_chosen(state: KernelState, thread: Tcb) -> None:
     raise NotImplementedError
+
+
+def _exported(options: BuildOptions) -> int:
+    """What of the generic timer the kernel lets user code use: `Counters`."""
+    return (
+        (Counters.VIRTUAL if options.export_vcnt_user else 0)
+        | (Counters.PHYSICAL if options.export_pcnt_user else 0)
+        | (Counters.VIRTUAL_TIMER if options.export_vtmr_user else 0)
+        | (Counters.PHYSICAL_TIMER if options.export_ptmr_user else 0)
+    )
 
 
 ANY_SIZE: Final = -1  # the user chooses the size (Untyped)
@@ -112,6 +122,9 @@ class KernelState:
         self.retired: Final[list[Tcb]] = []  # deleted in this entry: their contexts are given back in the next
         self.user_mode: Final = 0x50 if plan.options.debug else 0x150  # CPSR: user mode, F (and A) masked
         arena.user_mode = self.user_mode
+        if plan.generic_timer is not None:
+            arena.counters = _exported(plan.options)
+            arena.counter_hz = plan.generic_timer.hz
         self.idle: Final = Tcb(0, IDLE, arena.allocate())
         self.idle.state = ThreadState.IDLE
         self.current: Tcb = self.idle
@@ -144,6 +157,7 @@ class KernelState:
         # Interrupts, one bit each. The session sets `pending_irqs`; `retrap.kernel.objects.irq` the rest.
         self.pending_irqs = 0
         self.masked_irqs = (1 << (plan.max_irq + 1)) - 1
+        self.edge_irqs = 0  # those whose line counts when it rises, not while it is up
         self.irq_slots: Final[dict[int, Slot]] = {}  # IRQ → slot with its notification (owner IRQ_NODE)
         self.tick_pending = False  # the kernel's own timer interrupt waits to be taken
 

@@ -103,11 +103,12 @@ def plan(image: Image, manifest: Manifest, warn: Warn = unheard) -> BootPlan:
         kernel_base=platform.kernel.virtual_base,
         max_irq=platform.max_irq,
         devices=tuple(
-            DeviceRegion(device.name, device.span.base, device.span.size, device.model)
+            DeviceRegion(device.name, device.span.base, device.span.size, device.model, device.irqs)
             for device in platform.devices
             if not device.kernel_only
         ),
         kernel_devices=sum(device.kernel_only for device in platform.devices) + manifest.options.printing,
+        generic_timer=platform.generic_timer,
         clock_hz=platform.clock_hz,
         loads=tuple(_loads(image, placement, objects, caps.bootinfo, extra)),
         caps=tuple(caps.caps),

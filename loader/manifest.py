@@ -15,13 +15,14 @@ from typing import Any, Final, TypeVar
 
 from retrap.kernel import abi
 from retrap.kernel.abi.release import Release
-from retrap.kernel.boot import BuildOptions
+from retrap.kernel.boot import BuildOptions, GenericTimer
 from retrap.loader.errors import InputError
 from retrap.loader.files import read_file
 from retrap.loader.platform import Device, KernelRegion, Platform, Span, check
 from retrap.loader.tables import (
     DeviceTable,
     Fail,
+    GenericTimerTable,
     KernelPlaceTable,
     KernelRegionTable,
     ManifestFile,
@@ -75,14 +76,23 @@ class Manifest:
 
     def on_platform(self, name: str) -> Manifest:
         """The same manifest for another of the known platforms, as if it had named it."""
-        data = copy.deepcopy(dict(self.data))
-        data.setdefault("platform", {})["name"] = name
-        document = convert(data, ManifestFile, self.source.error)
         platform_source = _platform_source(name, self.source)
+        return self._again("platform", "name", name, platform_source.data, platform_source.error)
+
+    def on_release(self, name: str) -> Manifest:
+        """The same manifest for another release, as if it had named it."""
+        return self._again("kernel", "release", name, self.platform_data, self.source.error)
+
+    def _again(
+        self, table: str, key: str, value: str, platform_data: Mapping[str, Any], platform_error: Fail
+    ) -> Manifest:
+        data = copy.deepcopy(dict(self.data))
+        data.setdefault(table, {})[key] = value
+        document = convert(data, ManifestFile, self.source.error)
         files = _Files(
             self.platform.device_tree, self.platform.device_tree_name, self.kernel_file, self.kernel_name
         )
-        return _manifest(document, data, platform_source.data, self.source, platform_source.error, files)
+        return _manifest(document, data, platform_data, self.source, platform_error, files)
 
 
 def platform_names() -> tuple[str, ...]:
@@ -247,6 +257,11 @@ def _manifest(
     )
 
 
+def _generic_timer(file: PlatformFile) -> GenericTimer | None:
+    table: GenericTimerTable | None = given(file.generic_timer)
+    return None if table is None else GenericTimer(table.hz, table.physical_irq, table.virtual_irq)
+
+
 def _platform(file: PlatformFile, table: PlatformTable, release: Release, options: BuildOptions) -> Platform:
     """The platform file with what the manifest replaces."""
     ram: list[RamTable] | None = given(table.ram)
@@ -258,6 +273,7 @@ def _platform(file: PlatformFile, table: PlatformTable, release: Release, option
         ram=tuple(Span(r.base, r.size) for r in _or(ram, file.ram)),
         kernel=_kernel_region(file.kernel, table.kernel_region, release, options),
         devices=tuple(_device(d) for d in _or(devices, file.devices)),
+        generic_timer=_generic_timer(file),
         max_irq=_or(given(table.max_irq), file.max_irq),
         timer_irq=_or(given(table.timer_irq), file.timer_irq),
         clock_hz=_or(given(table.clock_hz), file.clock_hz),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from retrap.kernel.boot import GenericTimer
 from retrap.loader.errors import InputError
 
 PAGE: Final = 1 << 12
@@ -95,6 +96,7 @@ class Platform:
     clock_hz: int
     device_tree: bytes | None
     device_tree_name: str = ""
+    generic_timer: GenericTimer | None = None
 
 
 Fail = Callable[[str, str], InputError]

@@ -50,6 +50,14 @@ class DeviceTable(_Table, frozen=True):
     kernel_only: Annotated[bool, Meta(description="Kept by the kernel: no device untyped covers it.")] = False
 
 
+class GenericTimerTable(_Table, frozen=True):
+    """The ARM generic timer of the processor."""
+
+    hz: Annotated[Hertz, Meta(description="Frequency of its counters (CNTFRQ), in virtual time.")]
+    physical_irq: Annotated[Irq, Meta(description="Interrupt of the physical timer.")] = 30
+    virtual_irq: Annotated[Irq, Meta(description="Interrupt of the virtual timer.")] = 27
+
+
 class KernelImageTable(_Table, frozen=True):
     """Extents of one kernel binary."""
 
@@ -79,6 +87,9 @@ class PlatformFile(_Table, frozen=True, kw_only=True):
     ram: Annotated[list[RamTable], Meta(description="RAM regions.")]
     kernel: Annotated[KernelPlaceTable, Meta(description="Where kernels lie.")]
     devices: Annotated[list[DeviceTable], Meta(description="Devices.")] = msgspec.field(default_factory=list)
+    generic_timer: Annotated[
+        GenericTimerTable | UnsetType, Meta(description="Its ARM generic timer; without: there is none.")
+    ] = UNSET
     max_irq: Annotated[Irq, Meta(description="Highest interrupt number.")]
     timer_irq: Annotated[Irq, Meta(description="Interrupt of the kernel's own timer.")]
     clock_hz: Annotated[Hertz, Meta(description="Instructions retired in a virtual second.")]
@@ -179,6 +190,10 @@ _OPTION_KEYS: Final[dict[str, tuple[Any, str]]] = {
         Annotated[int, Meta(ge=4, le=29)],
         "CONFIG_RESET_CHUNK_BITS: log2 of the bytes that are cleared between preemption points.",
     ),
+    "export_pcnt_user": (bool, "CONFIG_EXPORT_PCNT_USER: user code reads CNTPCT, the generic timer's counter."),
+    "export_vcnt_user": (bool, "CONFIG_EXPORT_VCNT_USER: user code reads CNTVCT."),
+    "export_ptmr_user": (bool, "CONFIG_EXPORT_PTMR_USER: user code has the generic timer's physical timer."),
+    "export_vtmr_user": (bool, "CONFIG_EXPORT_VTMR_USER: user code has the virtual one."),
 }
 """Type and meaning of each field of BuildOptions, which has the defaults."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final, final
 
+from retrap.machine.clock import Untimed
 from retrap.machine.memory import Device, PhysicalMemory
 from retrap.machine.space import READ, SECTION, WRITE, AddressSpace
 from retrap.machine.traps import FaultStatus
@@ -131,4 +132,37 @@ def _device(
         raise Abort(address, FaultStatus.EXTERNAL | write)
     if size not in (1, 2, 4, 8) or physical & (min(size, 4) - 1):
         raise Abort(address, FaultStatus.ALIGNMENT | write)
+    if not memory.clock.exact:
+        raise Untimed
     return found
+
+
+class SystemRegister:
+    """Registers of the generic timer that user code may reach through CP15 (ARM ARM B4.1.25 … B4.1.35)."""
+
+    CNTP_CTL: Final = 0
+    CNTP_TVAL: Final = 1
+    CNTP_CVAL: Final = 2
+    CNTV_CTL: Final = 4
+    CNTV_TVAL: Final = 5
+    CNTV_CVAL: Final = 6
+
+
+def system_read(space: AddressSpace, register: int) -> int:
+    """The 64-bit value of a `SystemRegister`; 0 on a machine without such a timer."""
+    memory = space.memory
+    if memory.system is None:
+        return 0
+    if not memory.clock.exact:
+        raise Untimed
+    return memory.system.read(register, 8)
+
+
+def system_write(space: AddressSpace, register: int, value: int) -> None:
+    """Write a `SystemRegister`."""
+    memory = space.memory
+    if memory.system is None:
+        return
+    if not memory.clock.exact:
+        raise Untimed
+    memory.system.write(register, 8, value)

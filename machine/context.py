@@ -38,10 +38,19 @@ class Slot:
     EXCLUSIVE_ADDRESS: Final = 29
     RESTART_PC: Final = 30  # kernel's: where the current system call or fault restarts (seL4 FaultIP)
     FPEXC_EN: Final = 31  # 1 when this thread may use VFP/Advanced SIMD
-    COUNTERS: Final = 96  # counters that user code may read: 1 virtual (CNTVCT), 2 physical (CNTPCT)
-    COUNTER_HZ: Final = 97  # CNTFRQ: the counters count retired instructions, so this is the clock rate
     D0: Final = 32  # D0 … D31, two words each, low word first
     MODE: Final = 96  # CPSR.M, A, I and F, which user code cannot change: the arena's `user_mode`
+    COUNTER_HZ: Final = 97  # CNTFRQ: the arena's `counter_hz`
+    COUNTERS: Final = 98  # what of the generic timer user code may use, `Counters`: the arena's `counters`
+
+
+class Counters:
+    """Bits of `Slot.COUNTERS`, after CNTKCTL (ARM ARM B8.1, B4.1.26)."""
+
+    VIRTUAL: Final = 1  # PL0VCTEN: CNTVCT
+    PHYSICAL: Final = 2  # PL0PCTEN: CNTPCT
+    VIRTUAL_TIMER: Final = 4  # PL0VTEN: CNTV_CVAL, CNTV_TVAL, CNTV_CTL
+    PHYSICAL_TIMER: Final = 8  # PL0PTEN: CNTP_CVAL, CNTP_TVAL, CNTP_CTL
 
 
 @final
@@ -93,6 +102,10 @@ class ContextArena:
     def __init__(self) -> None:
         self.user_mode = 0x10
         """Mode and mask bits of the CPSR in every context allocated from now on."""
+        self.counters = 0
+        """`Counters` that user code may use, in every context allocated from now on."""
+        self.counter_hz = 0
+        """CNTFRQ in every context allocated from now on."""
         self._free: list[Context] = []
         self._chunks: list[memoryview] = []
 
@@ -101,7 +114,10 @@ class ContextArena:
         if not self._free:
             self._grow()
         context = self._free.pop()
-        context.words[Slot.MODE] = self.user_mode
+        words = context.words
+        words[Slot.MODE] = self.user_mode
+        words[Slot.COUNTER_HZ] = self.counter_hz
+        words[Slot.COUNTERS] = self.counters
         return context
 
     def release(self, context: Context) -> None:

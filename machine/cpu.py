@@ -24,7 +24,7 @@ class Backend(Protocol):
         """Execute up to `budget` (> 0) instructions, the clock standing at `retired`, until something traps.
 
         Counted are those completed, condition-failed ones and SVC included; not those that abort or are undefined.
-        INTERRUPT says that the budget is used up.
+        INTERRUPT says that the budget is used up, or that a device has set `Clock.stop`.
         """
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, final
 from retrap.machine.access import WORD, Abort
 from retrap.machine.arm.decode import REMEMBERED
 from retrap.machine.arm.translate import translate
+from retrap.machine.clock import Untimed
 from retrap.machine.context import Context
 from retrap.machine.ir.meaning import STEPS
 from retrap.machine.ir.ops import Block
@@ -64,9 +65,28 @@ class Evaluator:
         self._thumb: Final[dict[int, Written]] = {}  # by ITSTATE << 32 | word
 
     def run(self, context: Context, space: AddressSpace, retired: int, budget: int) -> Trap:
+        end = retired + budget
+        clock = self.memory.clock
+        while True:
+            trap = self._run(context, space, retired, end)
+            if trap is not None:
+                return trap
+            # The next instruction accesses a device, which has to know what time it is.
+            retired = clock.now = self.retired
+            clock.exact = True
+            try:
+                trap = self._run(context, space, retired, retired + 1)
+            finally:
+                clock.exact = False
+            assert trap is not None
+            retired = self.retired
+            if trap is not INTERRUPT or clock.stop or retired == end:
+                return trap
+
+    def _run(self, context: Context, space: AddressSpace, retired: int, end: int) -> Trap | None:
+        """Run until the clock stands at `end`. None: the instruction at PC has to be run with an exact clock."""
         words = context.words
         arm, thumb = self._arm, self._thumb
-        end = retired + budget
         page, delta = -1, 0
         code = halves = self.memory.regions[0].words
         kind: int | None = None
@@ -103,6 +123,8 @@ class Evaluator:
             return Trap(TrapKind.DATA_ABORT, abort.address, abort.status)
         except PrefetchAbort as abort:
             return Trap(TrapKind.PREFETCH_ABORT, words[15], abort.status)
+        except Untimed:
+            return None
         finally:
             self.retired = retired
         if kind == TrapKind.SVC:

@@ -7,6 +7,8 @@ import mmap
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, final
 
+from retrap.machine.clock import Clock
+
 PAGE_BITS: Final = 12
 PAGE_SIZE: Final = 1 << PAGE_BITS
 
@@ -63,6 +65,10 @@ class PhysicalMemory:
         must call `notice` if the page is among them."""
         self.watcher: Callable[[int, int], None] | None = None
         """Called by `notice` with (address, size) of a write to a watched page."""
+        self.clock: Final = Clock()
+        """The time that devices see."""
+        self.system: Device | None = None
+        """The coprocessor registers of the generic timer; offsets are `machine.access.SystemRegister`."""
 
     def region(self, address: int) -> RamRegion | None:
         """The RAM region that holds `address`, or None."""

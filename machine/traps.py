@@ -13,7 +13,7 @@ class TrapKind(IntEnum):
     UNDEFINED = 1
     PREFETCH_ABORT = 2
     DATA_ABORT = 3
-    INTERRUPT = 4  # the instruction budget is used up: a timer tick, a device event, or a limit
+    INTERRUPT = 4  # the budget is used up (a timer tick, a device event, a limit), or a device wants attention
     BREAKPOINT = 5  # BKPT: a debug event, taken as a prefetch abort with the debug status (C3.4)
 
 

@@ -1,8 +1,12 @@
 """The run loop: one root task from boot to its end, on a CPU, with whoever wants to watch.
 
-Time is retired instructions. A timer tick enters the kernel at exact multiples of the tick length; limits stop
-the machine between instructions, without entering the kernel. Nothing here depends on the host's clock, so the
-same plan gives the same sequence of traps on every backend.
+Time is retired instructions. A timer tick enters the kernel at exact multiples of the tick length, a device acts
+at the exact time that it has said; limits stop the machine between instructions, without entering the kernel.
+Nothing here depends on the host's clock, so the same plan gives the same sequence of traps on every backend.
+
+An interrupt that is not masked is taken before the next instruction, each with a kernel entry of its own: the
+timer's first, then devices' by number. A line that is still up when the handler acknowledges it is taken again.
+What a terminal sends is looked at when the timer ticks and when nothing runs, and is part of the trace.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol, final
@@ -18,12 +22,14 @@ from typing import Final, Protocol, final
 from retrap.kernel.boot import BootPlan
 from retrap.kernel.effects import IDLE, Effects
 from retrap.kernel.engine import Kernel
+from retrap.machine.clock import NEVER
 from retrap.machine.context import Context, ContextArena
 from retrap.machine.cpu import Cpu
-from retrap.machine.devices import Serial, make
+from retrap.machine.devices import Bus, DeviceFailure, Model, Serial
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.traps import INTERRUPT, TrapKind
 from retrap.tools.errors import EngineBug
+from retrap.tools.wiring import connect
 
 
 class End(StrEnum):
@@ -35,14 +41,35 @@ class End(StrEnum):
     CRASHED = "crashed"  # the modelled kernel itself would have stopped the system
     LIMIT = "limit"  # --max-instructions
     INTERRUPTED = "interrupted"  # Ctrl-C
+    DEVICE_FAILED = "device-failed"  # the code of a device raised an exception
 
 
 class Watcher(Protocol):
-    """Sees every kernel entry: `before` with the trapping thread's registers, `after` with what the kernel did."""
+    """Sees every kernel entry: `before` with the trapping thread's registers, `after` with what the kernel did.
+
+    Before that: `interrupt` for a device's interrupt that it is for, `arrived` for serial input that came in at a
+    time, `warned` for what devices had to say.
+    """
+
+    def interrupt(self, irq: int) -> None: ...
+
+    def arrived(self, data: bytes, time: int) -> None: ...
+
+    def warned(self, text: str) -> None: ...
 
     def before(self, context: Context) -> None: ...
 
     def after(self, effects: Effects) -> None: ...
+
+
+class Source(Protocol):
+    """Where serial input comes from while a system runs. `number` is that of the kernel entry to come."""
+
+    def poll(self, number: int, time: int) -> bytes:
+        """What has arrived; nothing is waited for."""
+
+    def wait(self, number: int, time: int) -> bool | None:
+        """Nothing runs: wait. True: something may have arrived; False: nothing ever will; None: stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +82,46 @@ class SessionResult:
     virtual_time_ns: int
     state_digest: str
     deaths: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = field(default=())
+    failure: str = ""  # of a device
 
 
 @final
 class Session:
     """A booted system: memory, CPU and kernel, ready to run."""
 
-    def __init__(self, plan: BootPlan, backend: str = "auto", check: str = "off", cache: bool = True) -> None:
-        """Raises `retrap.machine.cpu.BackendUnavailable` for a backend that this installation lacks."""
+    def __init__(
+        self,
+        plan: BootPlan,
+        backend: str = "auto",
+        check: str = "off",
+        cache: bool = True,
+        models: Mapping[str, type[Model]] | None = None,
+        source: Source | None = None,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
+        """`cache`: see `machine.cpu.make_backend`. `models`: devices of the user's own, by the name that the plan
+        gives them. `source`: serial input besides that of the plan. `warn` hears of what devices do not do.
+
+        Raises `retrap.machine.cpu.BackendUnavailable` for a backend that this installation lacks.
+        """
         self.plan: Final = plan
         self.memory: Final = PhysicalMemory(plan.ram)
         self.kernel: Final = Kernel(plan, self.memory, ContextArena())
         self.cpu: Final = Cpu(self.memory, backend, cache)
         self.serial: Final = Serial(plan.serial_input)
-        for device in plan.devices:
-            self.memory.attach(make(device.model, self.serial), device.base, device.size)
+        self.bus: Final = Bus(self.memory)
+        self.source: Final = source
         self.check: Final = check
         self.traps = 0
         self.interrupted = False
         self.tick: Final = max(1, plan.clock_hz * plan.options.timer_tick_ms // 1000)
+        self.warnings: Final[list[str]] = []
+        self.failure = ""
+        self._warn: Final = warn
+        self._watchers: tuple[Watcher, ...] = ()
+        self._arrived_before = -1  # the kernel entry before which input has arrived
+        connect(plan, self.bus, self.serial, models or {}, self._warned)
 
     def run(
         self,
@@ -82,8 +130,13 @@ class Session:
         max_instructions: int | None = None,
     ) -> SessionResult:
         """Run until the guest halts, dies, is quiescent, or `max_instructions` are retired."""
+        self._watchers = watchers
         with self._interruptible():
-            end = self._loop(watchers, console, max_instructions)
+            try:
+                end = self._loop(watchers, console, max_instructions)
+            except DeviceFailure as failure:
+                self.failure = str(failure)
+                end = End.DEVICE_FAILED
         kernel = self.kernel
         deaths = tuple(f"{_name(kernel, number)} died: {text}" for number, text in kernel.died)
         if end is End.QUIESCENT and deaths:
@@ -96,40 +149,68 @@ class Session:
             virtual_time_ns=now * 1_000_000_000 // self.plan.clock_hz,
             state_digest=kernel.digest().hex(),
             deaths=deaths,
+            warnings=tuple(self.warnings),
+            failure=self.failure,
         )
 
     def _loop(
         self, watchers: tuple[Watcher, ...], console: Callable[[bytes], None] | None, limit: int | None
     ) -> End:
-        kernel, cpu, tick = self.kernel, self.cpu, self.tick
+        kernel, cpu, tick, bus = self.kernel, self.cpu, self.tick, self.bus
+        clock = self.memory.clock
         effects = kernel.effects
         next_tick = (cpu.retired // tick + 1) * tick
-        last = limit if limit is not None else 1 << 62
+        last = limit if limit is not None else NEVER
         interrupt = TrapKind.INTERRUPT
         sent = self.serial.sent
+        pending = bus.pending(kernel.edge_irqs)
+        deadline = min(next_tick, bus.next_event, last)
         while True:
             now = cpu.retired
             if self.interrupted:
                 return End.INTERRUPTED
-            if kernel.current.number == IDLE:
-                if not kernel.waits_for_time():
-                    return End.QUIESCENT
-                # Nothing runs: time jumps to the next tick.
-                if next_tick > last:
-                    return End.LIMIT
-                cpu.retired = now = next_tick
-                trap = INTERRUPT
-            else:
+            ready = pending & ~kernel.masked_irqs if pending else 0
+            if ready:
                 if now >= last:
                     return End.LIMIT
-                # A system call may retire exactly at the tick: then the interrupt is due before anything runs.
-                budget = (next_tick if next_tick < last else last) - now
-                trap = cpu.run(kernel.context, kernel.space, budget) if budget else INTERRUPT
-                now = cpu.retired
-            if trap.kind is interrupt:
-                if now < next_tick:
-                    continue  # the limit, or a backend that came back early
-                next_tick += tick
+                irq = (ready & -ready).bit_length() - 1
+                bus.taken(irq)
+                pending = bus.pending(kernel.edge_irqs)
+                for watcher in watchers:
+                    watcher.interrupt(irq)
+                kernel.raise_irq(irq)
+                trap = INTERRUPT
+            else:
+                if kernel.current.number == IDLE:
+                    wake = self._wake(next_tick, last)
+                    if isinstance(wake, End):
+                        return wake
+                    # Nothing runs: time jumps to what comes next.
+                    cpu.retired = now = wake
+                    trap = INTERRUPT
+                    if next_tick < now:
+                        next_tick = -(-now // tick) * tick  # ticks in between would have done nothing
+                elif now < deadline:
+                    trap = cpu.run(kernel.context, kernel.space, deadline - now)
+                    now = cpu.retired
+                elif now >= last:
+                    return End.LIMIT
+                else:
+                    # A system call has retired just when something is due, which comes before anything runs.
+                    trap = INTERRUPT
+                if trap.kind is interrupt:
+                    if now >= bus.next_event:
+                        bus.serve(now)
+                    ticks = now >= next_tick
+                    if ticks:
+                        next_tick += tick
+                        if self.source is not None:
+                            self._listen(now)
+                    clock.stop = False
+                    pending = bus.pending(kernel.edge_irqs)
+                    deadline = min(next_tick, bus.next_event, last)
+                    if not ticks:
+                        continue  # a device's business, the limit, or a backend that came back early
             for watcher in watchers:
                 watcher.before(kernel.context)
             kernel.enter(trap, now)
@@ -149,6 +230,49 @@ class Session:
                 return End.CRASHED
             if kernel.halted:
                 return End.HALTED
+
+    def _wake(self, next_tick: int, last: int) -> int | End:
+        """When an idle system has something to do again, or how the run ends."""
+        kernel, bus = self.kernel, self.bus
+        wake = next_tick if kernel.waits_for_time() else NEVER
+        now = self.cpu.retired
+        if self.source is not None and self._listen(now):
+            return now
+        if bus.irqs & ~kernel.masked_irqs:
+            wake = min(wake, bus.next_event)
+        if wake == NEVER:
+            source = self.source
+            # Input can only wake a system whose UART has an interrupt for it.
+            if source is None or self._arrived_before == self.traps or not bus.irqs & ~kernel.masked_irqs:
+                return End.QUIESCENT
+            waited = source.wait(self.traps, now)
+            if waited is None:
+                return End.INTERRUPTED
+            return now if waited else End.QUIESCENT
+        return End.LIMIT if wake > last else max(wake, now)
+
+    def _listen(self, time: int) -> bool:
+        """Take in what has arrived on the serial line, once before each kernel entry; whether anything has."""
+        source = self.source
+        if source is None or self._arrived_before == self.traps:
+            return False
+        data = source.poll(self.traps, time)
+        if not data:
+            return False
+        self._arrived_before = self.traps
+        for watcher in self._watchers:
+            watcher.arrived(data, time)
+        self.serial.arrive(data)
+        self.bus.look(time)
+        return True
+
+    def _warned(self, text: str) -> None:
+        """A device has something to say."""
+        self.warnings.append(text)
+        for watcher in self._watchers:
+            watcher.warned(text)
+        if self._warn is not None:
+            self._warn(text)
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:

@@ -22,6 +22,8 @@ HEAD: Final = struct.Struct(HEAD_FORMAT)
 SHAPE_NUMBERS: Final = struct.Struct("<" + layout.struct_format(layout.SHAPE[:7]))
 REGISTER: Final = struct.Struct("<" + layout.struct_format(layout.REGISTER))
 ABORT: Final = struct.Struct("<" + layout.struct_format(layout.SECTIONS[0]))
+ARRIVAL: Final = struct.Struct("<" + layout.struct_format(layout.ARRIVAL[:1]) + "I")
+"""An arrival's time and the count of its bytes."""
 PLACE: Final = struct.Struct("<" + layout.struct_format(layout.BUFFER_WORDS[:2]))
 THREAD: Final = struct.Struct("<" + layout.struct_format(layout.THREAD[:2]))
 CAPABILITY: Final = struct.Struct("<" + layout.struct_format(layout.CAPABILITY[1:]))

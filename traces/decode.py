@@ -10,6 +10,7 @@ from typing import Final, final
 from retrap.machine.traps import TrapKind
 from retrap.traces.codec import (
     ABORT,
+    ARRIVAL,
     CAPABILITY,
     CONTEXT,
     HEAD,
@@ -204,3 +205,10 @@ class _Cursor:
             record.interrupts = self.words()
         if sections & Section.DIGEST:
             record.digest = self.take(DIGEST_BYTES)
+        if sections & Section.ARRIVED:
+            for _ in range(self.number(U16)):
+                time, count = ARRIVAL.unpack_from(self.data, self.offset)
+                self.offset += ARRIVAL.size
+                record.arrived.append((time, self.take(count)))
+        if sections & Section.WARNINGS:
+            record.warnings = [self.text() for _ in range(self.number(U16))]

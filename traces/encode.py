@@ -10,6 +10,7 @@ from retrap.kernel.effects import Effects
 from retrap.machine.traps import SVC
 from retrap.traces.codec import (
     ABORT,
+    ARRIVAL,
     CAPABILITY,
     HEAD,
     HEAD_AND_VALUES,
@@ -24,7 +25,7 @@ from retrap.traces.codec import (
     Shape,
 )  # fmt: skip
 from retrap.traces.layout import CONTEXT_BYTES, CONTEXT_WORDS, Section
-from retrap.traces.record import NO_CONTEXT, BufferWords, Capability, ThreadEntry
+from retrap.traces.record import NO_CONTEXT, BufferWords, Capability, Outside, ThreadEntry
 
 _TEXT_LIMIT: Final = 0xFFFF
 
@@ -54,7 +55,7 @@ class Encoder:
         effects: Effects,
         context: bytes,
         threads: list[ThreadEntry],
-        interrupts: list[int],
+        outside: Outside | None,
         digest: bytes,
     ) -> None:
         """Append the record of a kernel entry; `context` is the `CONTEXT_BYTES` taken at its trap."""
@@ -81,8 +82,13 @@ class Encoder:
             sections |= Section.CONSOLE
         if threads:
             sections |= Section.THREADS
-        if interrupts:
-            sections |= Section.INTERRUPTS
+        if outside is not None:
+            if outside.interrupts:
+                sections |= Section.INTERRUPTS
+            if outside.arrived:
+                sections |= Section.ARRIVED
+            if outside.warnings:
+                sections |= Section.WARNINGS
         if digest:
             sections |= Section.DIGEST
         owners: list[int] = []
@@ -117,7 +123,7 @@ class Encoder:
         else:
             self.buffer += HEAD.pack(index, elapsed, change) + _pack_words(differences)
         if sections:
-            self._add_sections(effects, sections, threads, interrupts, digest)
+            self._add_sections(effects, sections, threads, outside, digest)
 
     def _add_new(self, shape: Shape, elapsed: int, change: bytes, differences: list[int]) -> None:
         buffer = self.buffer
@@ -136,7 +142,7 @@ class Encoder:
         buffer += _pack_words(differences)
 
     def _add_sections(
-        self, effects: Effects, sections: int, threads: list[ThreadEntry], interrupts: list[int], digest: bytes
+        self, effects: Effects, sections: int, threads: list[ThreadEntry], outside: Outside | None, digest: bytes
     ) -> None:
         buffer = self.buffer
         if sections & Section.ABORT:
@@ -157,10 +163,19 @@ class Encoder:
         if sections & Section.THREADS:
             buffer += U16.pack(len(threads))
             _put_threads(buffer, threads)
-        if sections & Section.INTERRUPTS:
-            _put_words(buffer, interrupts)
+        if outside is not None and outside.interrupts:
+            _put_words(buffer, outside.interrupts)
         if sections & Section.DIGEST:
             buffer += digest
+        if outside is not None and outside.arrived:
+            buffer += U16.pack(len(outside.arrived))
+            for time, data in outside.arrived:
+                buffer += ARRIVAL.pack(time, len(data))
+                buffer += data
+        if outside is not None and outside.warnings:
+            buffer += U16.pack(len(outside.warnings))
+            for text in outside.warnings:
+                _put_text(buffer, text)
 
 
 def _put_text(buffer: bytearray, text: str) -> None:

@@ -121,6 +121,13 @@ THREAD: Final[tuple[Field, ...]] = (
     Text("name"),
 )
 
+ARRIVAL: Final[tuple[Field, ...]] = (
+    Number("time", "Q"),
+    Bytes("data"),
+)
+
+WARNING: Final[tuple[Field, ...]] = (Text("text"),)
+
 SECTIONS: Final[tuple[tuple[Field, ...], ...]] = (
     (Number("address", "I"), Number("status", "I")),
     (Many("reads", BUFFER_WORDS),),
@@ -131,6 +138,8 @@ SECTIONS: Final[tuple[tuple[Field, ...], ...]] = (
     (Many("threads", THREAD),),
     (Words("interrupts"),),
     (Raw("digest", DIGEST_BYTES),),
+    (Many("arrived", ARRIVAL),),
+    (Many("warnings", WARNING),),
 )
 """What a record may hold besides. Section n is there if bit n of the shape's `sections` is set."""
 
@@ -147,7 +156,9 @@ class Section:
     THREADS: Final = 1 << 6
     INTERRUPTS: Final = 1 << 7
     DIGEST: Final = 1 << 8
-    ALL: Final = (1 << 9) - 1
+    ARRIVED: Final = 1 << 9
+    WARNINGS: Final = 1 << 10
+    ALL: Final = (1 << 11) - 1
 
 
 FRAME_START: Final[tuple[Field, ...]] = (Many("threads", THREAD, "I"),)

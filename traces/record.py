@@ -22,6 +22,9 @@ RegisterWrite = tuple[int, int, int]
 ThreadEntry = tuple[int, int, str]
 """A thread that was created or renamed: number, address of its TCB, name."""
 
+Arrival = tuple[int, bytes]
+"""When bytes came in on the serial line, and which."""
+
 NO_CONTEXT: Final = bytes(CONTEXT_BYTES)
 
 _CONTEXT: Final = struct.Struct(f"<{CONTEXT_WORDS}I")
@@ -33,19 +36,38 @@ _MAX_LENGTH: Final = 120
 
 
 @final
+class Outside:
+    """What came from outside the kernel since the entry before: devices' interrupts, serial input, warnings."""
+
+    __slots__ = ("arrived", "interrupts", "warnings")
+
+    def __init__(
+        self,
+        interrupts: list[int] | None = None,
+        arrived: list[Arrival] | None = None,
+        warnings: list[str] | None = None,
+    ) -> None:
+        self.interrupts: Final[list[int]] = interrupts or []
+        self.arrived: Final[list[Arrival]] = arrived or []
+        self.warnings: Final[list[str]] = warnings or []
+
+
+@final
 class Record:
     """Inputs and outputs of one kernel entry; the names are those of `Effects`, which says what they mean.
 
     `number` counts from 0. `context` is the first 32 words of the trapping thread's registers as they were at
     the trap (`machine.context.Slot`, little-endian), all zero when no thread was running. `interrupts` are the
-    device interrupts raised since the record before; `threads` those created or renamed by this entry;
+    device interrupts raised since the record before, `arrived` the serial input that came in while running (what
+    was there from the start is an input of the trace), `warnings` what devices had to say; `threads` those created
+    or renamed by this entry;
     `digest` the kernel state's digest after it, where the recorder took one, else empty.
     """
 
     __slots__ = (
-        "_words_in", "address", "badge", "buffer_writes", "console", "context", "digest", "error", "error_words",
-        "extra_caps", "fault", "fault_words", "interrupts", "kind", "next_thread", "number", "outcome", "reads",
-        "reason", "registers", "status", "target", "thread", "threads", "time",
+        "_words_in", "address", "arrived", "badge", "buffer_writes", "console", "context", "digest", "error",
+        "error_words", "extra_caps", "fault", "fault_words", "interrupts", "kind", "next_thread", "number",
+        "outcome", "reads", "reason", "registers", "status", "target", "thread", "threads", "time", "warnings",
     )  # fmt: skip
 
     def __init__(
@@ -88,8 +110,24 @@ class Record:
         self.console = b""
         self.threads: list[ThreadEntry] = []
         self.interrupts: list[int] = []
+        self.arrived: list[Arrival] = []
+        self.warnings: list[str] = []
         self.digest = b""
         self._words_in: tuple[int, ...] | None = None
+
+    @property
+    def outside(self) -> Outside | None:
+        """What came from outside, if anything did."""
+        if not (self.interrupts or self.arrived or self.warnings):
+            return None
+        return Outside(self.interrupts, self.arrived, self.warnings)
+
+    @outside.setter
+    def outside(self, outside: Outside | None) -> None:
+        if outside is not None:
+            self.interrupts = outside.interrupts
+            self.arrived = outside.arrived
+            self.warnings = outside.warnings
 
     # -- what the registers say ------------------------------------------------------------------------------
 
@@ -187,9 +225,9 @@ class Record:
 
 
 FIELDS: Final = (
-    "number", "time", "thread", "kind", "address", "status", "context", "interrupts", "reads", "target", "badge",
-    "extra_caps", "outcome", "error", "error_words", "fault", "fault_words", "reason", "registers",
-    "buffer_writes", "console", "next_thread", "threads", "digest",
+    "number", "time", "thread", "kind", "address", "status", "context", "interrupts", "arrived", "reads",
+    "target", "badge", "extra_caps", "outcome", "error", "error_words", "fault", "fault_words", "reason",
+    "registers", "buffer_writes", "console", "next_thread", "threads", "warnings", "digest",
 )  # fmt: skip
 """Every field of a record, inputs first."""
 

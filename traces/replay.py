@@ -20,7 +20,7 @@ from retrap.traces.calls import register_name
 from retrap.traces.layout import CONTEXT_WORDS
 from retrap.traces.reader import Reader
 from retrap.traces.record import OUTPUTS, Record, ThreadEntry, record_of
-from retrap.traces.writer import ThreadLike, ThreadWatch
+from retrap.traces.writer import Gathered, ThreadLike, ThreadWatch
 
 _BUFFER_WORDS: Final = 128
 
@@ -190,7 +190,7 @@ class Comparer:
         self._watch: Final = ThreadWatch(threads, release)
         self._digest: Final = digest
         self._context = b""
-        self._interrupts: list[int] = []
+        self._gathered: Final = Gathered()
         self._over = False
         self.report: Final = ReplayReport("cpu", complete=reader.complete)
 
@@ -199,13 +199,21 @@ class Comparer:
         self._context = context.words[:CONTEXT_WORDS].tobytes()
 
     def interrupt(self, irq: int) -> None:
-        """Note a device interrupt that is raised before the next kernel entry."""
-        self._interrupts.append(irq)
+        """A device's interrupt: the next kernel entry is for it."""
+        self._gathered.now.interrupts.append(irq)
+
+    def arrived(self, data: bytes, time: int) -> None:
+        """Serial input came in."""
+        self._gathered.now.arrived.append((time, data))
+
+    def warned(self, text: str) -> None:
+        """A device has something to say."""
+        self._gathered.now.warnings.append(text)
 
     def after(self, effects: Effects) -> None:
         """Compare the entry with the next record. Raises `TraceError` where the trace is damaged."""
         changes = self._watch.changes(effects)
-        interrupts, self._interrupts = self._interrupts, []
+        outside = self._gathered.take()
         if self._over or self.report.diverging:
             return
         expected = next(self._expected, None)
@@ -224,7 +232,7 @@ class Comparer:
             self.report.digests += 1
         actual = record_of(expected.number, effects, self._context)
         actual.threads = changes
-        actual.interrupts = interrupts
+        actual.outside = outside
         actual.digest = digest
         if actual != expected:
             _report(self.report, expected, actual, inputs=True)
@@ -323,12 +331,14 @@ def _actual(record: Record, effects: Effects, changes: list[ThreadEntry], digest
     actual = record_of(record.number, effects, record.context)
     actual.threads = changes
     actual.digest = digest
-    actual.interrupts = record.interrupts
+    actual.outside = record.outside
     return actual
 
 
 _COMPARED: Final = ("reads", *OUTPUTS, "threads", "digest")
-_COMPARED_INPUTS: Final = ("time", "thread", "kind", "address", "status", "context", "interrupts")
+_COMPARED_INPUTS: Final = (
+    "time", "thread", "kind", "address", "status", "context", "interrupts", "arrived", "warnings",
+)  # fmt: skip
 
 
 def differences(expected: Record, actual: Record, *, inputs: bool = False) -> list[Mismatch]:

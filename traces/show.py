@@ -180,6 +180,8 @@ def raw_json(record: Record) -> dict[str, Any]:
         "buffer_writes": [{"thread": t, "index": i, "words": w} for t, i, w in record.buffer_writes],
         "console": record.console.decode("latin-1"),
         "interrupts": record.interrupts,
+        "arrived": [{"time": time, "data": data.decode("latin-1")} for time, data in record.arrived],
+        "warnings": record.warnings,
         "threads": [{"number": n, "address": a, "name": name} for n, a, name in record.threads],
         "digest": record.digest.hex(),
     }

@@ -14,7 +14,7 @@ from retrap.traces.compression import compress
 from retrap.traces.encode import Encoder
 from retrap.traces.errors import TraceError
 from retrap.traces.layout import CONTEXT_WORDS
-from retrap.traces.record import Record, ThreadEntry, effects_of, record_of
+from retrap.traces.record import Outside, Record, ThreadEntry, effects_of, record_of
 from retrap.traces.schema import (
     MAGIC,
     MAX_RAW,
@@ -93,6 +93,30 @@ def _entry(thread: ThreadLike) -> ThreadEntry:
 
 
 @final
+class Gathered:
+    """What comes from outside between two kernel entries."""
+
+    __slots__ = ("_outside",)
+
+    def __init__(self) -> None:
+        self._outside: Outside | None = None
+
+    @property
+    def now(self) -> Outside:
+        """To be added to."""
+        if self._outside is None:
+            self._outside = Outside()
+        return self._outside
+
+    def take(self) -> Outside | None:
+        """All of it; afterwards there is nothing."""
+        outside = self._outside
+        if outside is not None:
+            self._outside = None
+        return outside
+
+
+@final
 class Watch:
     """Makes a `Record` of every kernel entry of a live run, for those who show or compare instead of storing."""
 
@@ -101,8 +125,21 @@ class Watch:
     ) -> None:
         self._threads: Final = ThreadWatch(threads, release)
         self._report: Final = report
+        self._gathered: Final = Gathered()
         self._number = 0
         self._context = b""
+
+    def interrupt(self, irq: int) -> None:
+        """A device's interrupt: the next kernel entry is for it."""
+        self._gathered.now.interrupts.append(irq)
+
+    def arrived(self, data: bytes, time: int) -> None:
+        """Serial input came in."""
+        self._gathered.now.arrived.append((time, data))
+
+    def warned(self, text: str) -> None:
+        """A device has something to say."""
+        self._gathered.now.warnings.append(text)
 
     def before(self, context: Context) -> None:
         """Keep the registers with which the kernel is entered."""
@@ -112,6 +149,7 @@ class Watch:
         """Report the entry."""
         record = record_of(self._number, effects, self._context)
         record.threads = self._threads.changes(effects)
+        record.outside = self._gathered.take()
         self._number += 1
         self._report(record)
 
@@ -183,7 +221,7 @@ class Recorder:
         self._interval: Final = header.digest_interval
         self._encoder: Final = Encoder()
         self._context = b""
-        self._interrupts: list[int] = []
+        self._gathered: Final = Gathered()
         self._count = 0
         self._time = 0
         self._until_digest = self._interval
@@ -204,8 +242,16 @@ class Recorder:
         self._context = context.words[:CONTEXT_WORDS].tobytes()
 
     def interrupt(self, irq: int) -> None:
-        """Note a device interrupt that is raised before the next kernel entry."""
-        self._interrupts.append(irq)
+        """A device's interrupt: the next kernel entry is for it."""
+        self._gathered.now.interrupts.append(irq)
+
+    def arrived(self, data: bytes, time: int) -> None:
+        """Serial input came in."""
+        self._gathered.now.arrived.append((time, data))
+
+    def warned(self, text: str) -> None:
+        """A device has something to say."""
+        self._gathered.now.warnings.append(text)
 
     def after(self, effects: Effects) -> None:
         """Record the kernel entry."""
@@ -214,24 +260,22 @@ class Recorder:
         if not self._until_digest:
             self._until_digest = self._interval
             digest = self._digest()
-        self._put(effects, self._context, self._threads.changes(effects), self._interrupts, digest)
-        if self._interrupts:
-            self._interrupts = []  # a new list: the encoder was given the old one
+        self._put(effects, self._context, self._threads.changes(effects), self._gathered.take(), digest)
 
     def write(self, record: Record) -> None:
         """Add a record that exists already, digest and all (for tools that make traces from traces)."""
-        self._put(effects_of(record), record.context, record.threads, record.interrupts, record.digest)
+        self._put(effects_of(record), record.context, record.threads, record.outside, record.digest)
 
     def _put(
         self,
         effects: Effects,
         context: bytes,
         threads: list[ThreadEntry],
-        interrupts: list[int],
+        outside: Outside | None,
         digest: bytes,
     ) -> None:
         encoder = self._encoder
-        encoder.add(effects, context, threads, interrupts, digest)
+        encoder.add(effects, context, threads, outside, digest)
         self._count += 1
         if self._count == FRAME_RECORDS or len(encoder.buffer) >= FRAME_BYTES:
             self._flush()

@@ -37,6 +37,9 @@ from retrap.kernel.structures import Notification
 SGIS: Final = 16
 """Interrupts 0 … 15 are software-generated."""
 
+FIRST_SHARED: Final = 32
+"""Interrupts below are the core's own, with fixed triggers."""
+
 SGI_TARGETS: Final = 8
 """Cores that a GICv2 can address."""
 
@@ -81,16 +84,20 @@ def deliver(state: KernelState, irq: int) -> None:
 
 @final
 class IssueHandler(Invocation):
-    """Activate the line and put its handler capability into a slot."""
+    """Activate the line and put its handler capability into a slot. `trigger`: None leaves it as it is."""
 
-    __slots__ = ("control", "irq", "target")
+    __slots__ = ("control", "irq", "target", "trigger")
 
-    def __init__(self, control: Slot, irq: int, target: Slot) -> None:
+    def __init__(self, control: Slot, irq: int, target: Slot, trigger: int | None = None) -> None:
         self.control: Final = control
         self.irq: Final = irq
         self.target: Final = target
+        self.trigger: Final = trigger
 
     def perform(self, state: KernelState) -> list[int] | None:
+        if self.trigger is not None and self.irq >= FIRST_SHARED:
+            bit = 1 << self.irq
+            state.edge_irqs = state.edge_irqs | bit if self.trigger else state.edge_irqs & ~bit
         state.irq_slots[self.irq] = Slot(IRQ_NODE, self.irq)
         unmask(state, self.irq)
         insert(IrqHandlerCap(self.irq), self.control, self.target)
@@ -136,13 +143,13 @@ def _decode_get(state: KernelState, slot: Slot, cap: IrqControlCap, message: Mes
 
 
 def _decode_get_trigger(state: KernelState, slot: Slot, cap: IrqControlCap, message: Message) -> Invocation:
-    """IRQControl_GetTrigger(irq, trigger, index, depth; root). The trigger is the device's business."""
+    """IRQControl_GetTrigger(irq, trigger, index, depth; root): 0 is a level, anything else an edge."""
     message.require(4, 1)
     words = message.words
     irq = _checked_irq(state, words[0])
     target = target_slot(state, message.caps[0].cap, words[2], words[3])
     ensure_empty(target)
-    return IssueHandler(slot, irq, target)
+    return IssueHandler(slot, irq, target, words[1])
 
 
 def _decode_issue_sgi(state: KernelState, slot: Slot, cap: IrqControlCap, message: Message) -> Invocation:

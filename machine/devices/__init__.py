@@ -1,45 +1,19 @@
-"""Devices behind physical pages: one small class each, made by name (`MODELS`)."""
+"""Devices behind physical pages: one class and one file each (docs/devices.md), made by name (`MODELS`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
+from retrap.machine.devices.bus import Bus
+from retrap.machine.devices.model import NEVER, DeviceFailure, Model, Port, Timer
 from retrap.machine.devices.pl011 import Pl011
-from retrap.machine.devices.registers import RegisterFile
-from retrap.machine.memory import Device
+from retrap.machine.devices.registers import PlainRegisters
+from retrap.machine.devices.serial import Serial
 
+__all__ = ["MODELS", "NEVER", "Bus", "DeviceFailure", "Model", "PlainRegisters", "Port", "Serial", "Timer"]
 
-class Serial:
-    """The outside of a machine's serial line: bytes that arrive, and bytes that the guest has sent."""
-
-    def __init__(self, arriving: bytes = b"") -> None:
-        self.arriving: Final = arriving
-        self.position = 0
-        self.sent: Final = bytearray()
-
-    def receive(self) -> int | None:
-        """The next byte that arrives, or None."""
-        if self.position == len(self.arriving):
-            return None
-        self.position += 1
-        return self.arriving[self.position - 1]
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a byte can be received."""
-        return self.position < len(self.arriving)
-
-    def send(self, byte: int) -> None:
-        """The guest sends a byte."""
-        self.sent.append(byte)
-
-
-MODELS: Final[dict[str, Callable[[Serial], Device]]] = {"pl011": Pl011}
-"""Devices with a behaviour of their own, by the name that platform files and manifests use."""
-
-
-def make(model: str, serial: Serial) -> Device:
-    """The device called `model`; plain registers for a name that has no model."""
-    maker = MODELS.get(model)
-    return maker(serial) if maker is not None else RegisterFile()
+MODELS: Final[dict[str, type[Model]]] = {
+    "": PlainRegisters,
+    "pl011": Pl011,
+}
+"""What platform files and manifests call a device. Any other name stands for plain registers."""

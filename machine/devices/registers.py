@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, final
 
+from retrap.machine.devices.model import Model, Port
+
 
 @final
 class RegisterFile:
@@ -22,3 +24,26 @@ class RegisterFile:
         shift, mask = (offset & 3) * 8, (1 << 8 * size) - 1
         old = self.words.get(offset >> 2, 0)
         self.words[offset >> 2] = old & ~(mask << shift) | (value & mask) << shift
+
+
+@final
+class PlainRegisters(Model):
+    """A device that retrap has no model of. Its first use is worth a warning."""
+
+    def __init__(self, port: Port) -> None:
+        super().__init__(port)
+        self._registers: Final = RegisterFile()
+        self._used = False
+
+    def _use(self) -> None:
+        if not self._used:
+            self._used = True
+            self.port.warn("has no model: its registers keep what is written to them, and nothing happens")
+
+    def read(self, offset: int, size: int) -> int:
+        self._use()
+        return self._registers.read(offset, size)
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        self._use()
+        self._registers.write(offset, size, value)

@@ -291,11 +291,21 @@ class Builder:
         return tuple(results)
 
     def counter(self) -> tuple[Value, Value]:
-        """Low and high word of the retired-instruction count before this instruction."""
+        """Low and high word of the generic timer's counter before this instruction."""
         low, high = self._new(), self._new()
         self.insts.append(Inst(Op.COUNTER, 32, low, -1, -1, -1, 0))
         self.insts.append(Inst(Op.COUNTER, 32, high, -1, -1, -1, 1))
         return Value(self, low, 32), Value(self, high, 32)
+
+    def system_get(self, register: int) -> Value:
+        """The 64 bits of the generic timer's register `register` (`machine.access.SystemRegister`)."""
+        number = self._new()
+        self.insts.append(Inst(Op.SYSTEM_GET, 64, number, -1, -1, -1, register))
+        return Value(self, number, 64)
+
+    def system_set(self, register: int, value: Value) -> None:
+        """Write that register; `value` is 64 bits wide."""
+        self.insts.append(Inst(Op.SYSTEM_SET, 64, -1, self.number(value), -1, -1, register))
 
     def trap(self, kind: int, when: Value | None = None) -> None:
         """Stop here with `TrapKind` kind. Without `when` it always happens: nothing else is committed."""

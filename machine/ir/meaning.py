@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from retrap.machine.access import load, store
+from retrap.machine.access import load, store, system_read, system_write
 from retrap.machine.ir.helpers import HELPERS
 from retrap.machine.ir.ops import Inst, Op
 
@@ -52,7 +52,9 @@ MEANING: Final[dict[Op, str]] = {
     Op.CALL: "{d} = {helper}({arguments})",
     Op.RESULT: "{d} = {a}[{imm}]",
     Op.TRAP: "if {a}: return {imm}",
-    Op.COUNTER: "{d} = retired >> 32 * {imm} & 0xffffffff",
+    Op.COUNTER: "{d} = space.memory.clock.count(retired) >> 32 * {imm} & 0xffffffff",
+    Op.SYSTEM_GET: "{d} = system_read(space, {imm})",
+    Op.SYSTEM_SET: "system_write(space, {imm}, {a})",
 }
 
 
@@ -76,6 +78,7 @@ def _steps() -> tuple[Step, ...]:
     names.update(size="i.extra.size", alignment="i.extra.alignment")
     names.update(helper="HELPERS[i.extra[0]]", arguments="*[v[n] for n in i.extra[1]]")
     scope: dict[str, Any] = {"load": load, "store": store, "signed_divide": signed_divide, "HELPERS": HELPERS}
+    scope.update(system_read=system_read, system_write=system_write)
     # The lines are the table above: no input reaches them.
     functions = (
         f"def {op.name}(v, i, words, space, retired):\n {line.format(**names)}" for op, line in MEANING.items()

@@ -52,7 +52,9 @@ class Op(IntEnum):
     CALL = 32  # results := helper imm.name(arguments); pure functions on integers
     RESULT = 33  # d := result imm of the CALL a
     TRAP = 34  # stop with trap kind imm. With operand a (one bit): only if a. Precedes all SETs but ITSTATE's
-    COUNTER = 35  # d := low (imm 0) or high (imm 1) word of the retired-instruction count before this instruction
+    COUNTER = 35  # d := low (imm 0) or high (imm 1) word of the generic timer's counter before this instruction
+    SYSTEM_GET = 36  # d := the generic timer's register imm (`machine.access.SystemRegister`), 64 bits
+    SYSTEM_SET = 37  # that register := a (64 bits)
 
 
 @final

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, final
 
-from retrap.machine.access import load, store
+from retrap.machine.access import load, store, system_read, system_write
 from retrap.machine.context import Slot
 from retrap.machine.ir.helpers import HELPERS
 from retrap.machine.ir.meaning import MEANING, signed_divide
@@ -27,7 +27,7 @@ _SHIFTS: Final = {
 }
 _ONE_BIT_SLOTS: Final = frozenset((Slot.N, Slot.Z, Slot.C, Slot.V, Slot.Q, Slot.THUMB, Slot.BIG_ENDIAN))
 _COMPARISONS: Final = frozenset((Op.EQ, Op.NE, Op.ULT, Op.ULE, Op.SLT, Op.SLE))
-_IMPURE: Final = frozenset((Op.GET, Op.GET64, Op.LOAD, Op.CALL, Op.RESULT))
+_IMPURE: Final = frozenset((Op.GET, Op.GET64, Op.LOAD, Op.CALL, Op.RESULT, Op.SYSTEM_GET))
 
 
 @final
@@ -122,6 +122,8 @@ class _Writer:
                 fields["b"] = self._name(i.b)
             if isinstance(i.extra, Access):
                 fields.update(size=i.extra.size, alignment=i.extra.alignment)
+            elif i.op == Op.SYSTEM_GET or i.op == Op.SYSTEM_SET:
+                self.names.update(system_read=system_read, system_write=system_write)
             elif i.extra is not None:
                 name, numbers, _ = i.extra
                 helper = f"helper{len(self.names)}"

@@ -74,6 +74,7 @@ class LlvmBackend:
         self.samples: Final = samples
         self.native: Final = Native(memory, open_store() if cache else None)
         self.evaluator: Final = Evaluator(memory)
+        self.clock: Final = memory.clock
         self.heads: Final[dict[int, Head]] = {}
         """PC | Thumb → a basic block that has been evaluated, in any address space."""
         self.retired = 0
@@ -104,6 +105,7 @@ class LlvmBackend:
     def _run(self, context: Context, native: NativeSpace, now: int, end: int, why: int) -> Trap:
         """Go on from where native code ended, because of `why`, or never began, until the clock stands at `end`."""
         evaluator, space = self.evaluator, native.space
+        clock = self.clock
         while True:
             if self._slice <= 0 or (why == _BUDGET and self._slice < end - now):
                 # A slice ended, not the budget: blocks are shorter than slices.
@@ -120,9 +122,11 @@ class LlvmBackend:
                     native.fill(touched >> 12)
                     native.fill((touched >> 12) + 1 & 0xFFFFF)
                 if length:
-                    trap = evaluator.run(context, space, now, min(length, end - now))
-                    now = evaluator.retired
-                    if trap.kind is not TrapKind.INTERRUPT:
+                    try:
+                        trap = evaluator.run(context, space, now, min(length, end - now))
+                    finally:
+                        self.retired = now = evaluator.retired
+                    if trap.kind is not TrapKind.INTERRUPT or clock.stop:
                         self.retired = now
                         return trap
             if why == _SVC or now >= end:

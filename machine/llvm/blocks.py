@@ -11,7 +11,7 @@ from retrap.machine.llvm.floats import FLOATS
 from retrap.machine.llvm.rules import PURE, fold_inst
 from retrap.machine.traps import TrapKind
 
-_EVALUATED: Final = frozenset((Op.COUNTER,))
+_EVALUATED: Final = frozenset((Op.COUNTER, Op.SYSTEM_GET, Op.SYSTEM_SET))
 
 
 def _evaluated(inst: Inst) -> bool:

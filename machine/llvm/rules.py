@@ -248,6 +248,7 @@ RULES: Final[dict[Op, Rule]] = {
 PURE: Final = frozenset(RULES)
 STATEFUL: Final = frozenset(
     {Op.CONST, Op.GET, Op.SET, Op.GET64, Op.SET64, Op.LOAD, Op.STORE, Op.TRAP, Op.CALL, Op.RESULT, Op.COUNTER}
+    | {Op.SYSTEM_GET, Op.SYSTEM_SET}
 )
 """What `lower` takes care of itself. With `PURE` these are all operations."""
 

@@ -29,7 +29,7 @@ def encode(table: list[ThreadEntry], records: list[Record]) -> bytes:
     encoder = Encoder()
     encoder.start(0, table)
     for record in records:
-        encoder.add(effects_of(record), record.context, record.threads, record.interrupts, record.digest)
+        encoder.add(effects_of(record), record.context, record.threads, record.outside, record.digest)
     return bytes(encoder.buffer)
 
 
@@ -56,6 +56,8 @@ def as_record(declared: dict[str, Any], number: int, time: int, contexts: dict[i
         setattr(record, name, declared.get(name, []))
     record.console = declared.get("console", b"")
     record.threads = [(t["number"], t["address"], t["name"]) for t in declared.get("threads", [])]
+    record.arrived = [(a["time"], a["data"]) for a in declared.get("arrived", [])]
+    record.warnings = [w["text"] for w in declared.get("warnings", [])]
     record.digest = declared.get("digest", b"")
     return record
 
@@ -114,7 +116,7 @@ def test_text_of_any_kind_and_length_can_be_recorded() -> None:
     ("change", "reason"),
     [
         ({"kind": 6}, "record 0 has trap kind 6; the last one is 5"),
-        ({"sections": 1 << 9}, r"record 0 announces unknown sections \(0x200\)"),
+        ({"sections": 1 << 11}, r"record 0 announces unknown sections \(0x800\)"),
         ({"target": [{"type": "TCB", "address": 1, "badge": 0}] * 2}, "record 0 has 2 targets"),
     ],
 )

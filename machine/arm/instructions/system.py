@@ -166,6 +166,10 @@ def cps(b: Builder, i: Decoded) -> None:
     TPIDRURW T1/A1    cond 1110 000 1 1101 Rt 1111 010 1 0000  slot=25
     TPIDRURO T1/A1    cond 1110 000 1 1101 Rt 1111 011 1 0000  slot=26
     CNTFRQ T1/A1      cond 1110 000 1 1110 Rt 1111 000 1 0000  slot=97 counters=3
+    CNTP_TVAL T1/A1   cond 1110 000 1 1110 Rt 1111 000 1 0010  timer=1 counters=8
+    CNTP_CTL T1/A1    cond 1110 000 1 1110 Rt 1111 001 1 0010  timer=0 counters=8
+    CNTV_TVAL T1/A1   cond 1110 000 1 1110 Rt 1111 000 1 0011  timer=5 counters=4
+    CNTV_CTL T1/A1    cond 1110 000 1 1110 Rt 1111 001 1 0011  timer=4 counters=4
     PMUSERENR T1/A1   cond 1110 000 1 1001 Rt 1111 000 1 1110  value=0
     DBGDIDR T1/A1     cond 1110 000 1 0000 Rt 1110 000 1 0000  value=0x3515F021
     DBGDSCRint T1/A1  cond 1110 000 1 0000 Rt 1110 000 1 0001  value=0 flags=1
@@ -173,8 +177,9 @@ def cps(b: Builder, i: Decoded) -> None:
     DBGDSAR T1/A1     cond 1110 000 1 0010 Rt 1110 000 1 0000  value=0
 """)  # fmt: skip
 def mrc(b: Builder, i: Decoded) -> None:
-    """User code reads its thread registers, the counters' frequency if the kernel lets it read a counter, that it
-    may not use the performance monitors, and the identification of a debug unit that is idle."""
+    """User code reads its thread registers, the counters' frequency if the kernel lets it read a counter, the
+    timers that the kernel exports, that it may not use the performance monitors, and the identification of a debug
+    unit that is idle."""
     if "flags" in i and i["Rt"] == PC:
         # DBGDSCRint read into APSR_nzcv: none of its status bits is set.
         for slot in (Slot.N, Slot.Z, Slot.C, Slot.V):
@@ -183,25 +188,46 @@ def mrc(b: Builder, i: Decoded) -> None:
     no_bad_registers(b, i, "Rt")
     if "counters" in i:
         _need_counter(b, i["counters"])
+    if "timer" in i:
+        b.set_reg(i["Rt"], b.system_get(i["timer"]).trunc(32))
+        return
     b.set_reg(i["Rt"], b.get(i["slot"]) if "slot" in i else i["value"])
 
 
 @instruction("MRRC", "A8.8.108, B8.2", """
     CNTPCT T1/A1  cond 1100 0101 Rt2 Rt 1111 0000 1110  counter=2
     CNTVCT T1/A1  cond 1100 0101 Rt2 Rt 1111 0001 1110  counter=1
+    CNTP_CVAL T1/A1  cond 1100 0101 Rt2 Rt 1111 0010 1110  counter=8 timer=2
+    CNTV_CVAL T1/A1  cond 1100 0101 Rt2 Rt 1111 0011 1110  counter=4 timer=6
 """)  # fmt: skip
 def mrrc(b: Builder, i: Decoded) -> None:
-    """The counters of the generic timer count retired instructions; UNDEFINED unless the kernel exports them."""
+    """The counters of the generic timer, which follow the retired instructions, and what its timers compare them
+    with; UNDEFINED unless the kernel exports them."""
     no_bad_registers(b, i, "Rt", "Rt2")
     i.unpredictable_if(i["Rt"] == i["Rt2"])
     _need_counter(b, i["counter"])
-    low, high = b.counter()
+    if "timer" in i:
+        value = b.system_get(i["timer"])
+        low, high = value.trunc(32), (value >> 32).trunc(32)
+    else:
+        low, high = b.counter()
     b.set_reg(i["Rt"], low)
     b.set_reg(i["Rt2"], high)
 
 
+@instruction("MCRR", "A8.8.99, B8.2", """
+    CNTP_CVAL T1/A1  cond 1100 0100 Rt2 Rt 1111 0010 1110  counter=8 timer=2
+    CNTV_CVAL T1/A1  cond 1100 0100 Rt2 Rt 1111 0011 1110  counter=4 timer=6
+""")  # fmt: skip
+def mcrr(b: Builder, i: Decoded) -> None:
+    """What the generic timer's timers compare the counters with; UNDEFINED unless the kernel exports them."""
+    no_bad_registers(b, i, "Rt", "Rt2")
+    _need_counter(b, i["counter"])
+    b.system_set(i["timer"], b.reg(i["Rt"]).zext(64) | b.reg(i["Rt2"]).zext(64) << 32)
+
+
 def _need_counter(b: Builder, mask: int) -> None:
-    """UNDEFINED if user code may read none of the counters in `mask` (CNTKCTL.PL0VCTEN, PL0PCTEN)."""
+    """UNDEFINED if user code may use none of `mask` (`machine.context.Counters`)."""
     b.trap(TrapKind.UNDEFINED, when=(b.get(Slot.COUNTERS) & mask).eq(0))
 
 
@@ -210,9 +236,16 @@ def _need_counter(b: Builder, mask: int) -> None:
     CP15ISB T1/A1   cond 1110 000 0 0111 Rt 1111 100 1 0101
     CP15DSB T1/A1   cond 1110 000 0 0111 Rt 1111 100 1 1010
     CP15DMB T1/A1   cond 1110 000 0 0111 Rt 1111 101 1 1010
+    CNTP_TVAL T1/A1 cond 1110 000 0 1110 Rt 1111 000 1 0010  timer=1 counters=8
+    CNTP_CTL T1/A1  cond 1110 000 0 1110 Rt 1111 001 1 0010  timer=0 counters=8
+    CNTV_TVAL T1/A1 cond 1110 000 0 1110 Rt 1111 000 1 0011  timer=5 counters=4
+    CNTV_CTL T1/A1  cond 1110 000 0 1110 Rt 1111 001 1 0011  timer=4 counters=4
 """)  # fmt: skip
 def mcr(b: Builder, i: Decoded) -> None:
     """The CP15 registers that User mode may write; the barriers are NOPs here (see DMB)."""
     no_bad_registers(b, i, "Rt")
+    if "timer" in i:
+        _need_counter(b, i["counters"])
+        b.system_set(i["timer"], b.reg(i["Rt"]).zext(64))
     if "slot" in i:
         b.set(i["slot"], b.reg(i["Rt"]))
