@@ -70,8 +70,9 @@ samples-check: setup  ## rebuild the samples elsewhere and compare with the comm
 	$(MAKE) -C samples/kernel-2006 check PYTHON=../../$(BIN)/python
 
 N ?= 1000
-isa-campaign: setup  ## differential instruction campaign against independent CPUs: make isa-campaign N=10000
-	$(BIN)/python tests/machine/campaign.py --cases $(N)
+SEED ?= 1
+isa-campaign: setup  ## differential instruction campaign against independent CPUs: make isa-campaign N=10000 SEED=1
+	$(BIN)/python tests/machine/campaign.py --cases $(N) --seed $(SEED)
 
 bench: setup  ## measure: cold start, round trips, trace bytes, replay speed
 	$(BIN)/python benchmarks/run.py

@@ -4,15 +4,19 @@
 
 Every encoding is a class of its own, and so are the three spaces of words. Progress is kept in the state file after
 each class, so that a campaign that was stopped goes on where it was; the table of all classes is printed at the
-end. Exit status 1: unexplained differences. `--record docs/isa-campaign.json` also keeps the counts, for the table
-in the documentation.
+end. An oracle that is not installed is named, and the campaign goes on with the other. `--record
+docs/isa-campaign.json` also keeps the counts, for the table in the documentation.
+
+Exit status: 0, no unexplained differences; 1, some; 2, there is no oracle, or no such class; 130, interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import random
+import shutil
 import sys
 import time
 from collections import Counter
@@ -25,9 +29,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import fp_campaign
 import isa_campaign
 import isa_space
+import qemu_cpu
 from retrap.machine.arm.decode import all_encodings
 
-BATCH = 500
+BATCH = 2500
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,27 @@ def classes() -> list[Class]:
     return found + [Class("space", space) for space in isa_space.SPACES]
 
 
-def run_class(chosen: Class, cases: int, seed: int, runners: dict[str, Any]) -> dict[str, Any]:
+def oracles() -> tuple[frozenset[str], list[str]]:
+    """The independent CPUs that are here; and of those that are not, what they lack, for people."""
+    found, lacks = {"unicorn", "qemu"}, []
+    if importlib.util.find_spec("unicorn") is None:
+        found.remove("unicorn")
+        lacks.append("unicorn is not installed (pip install unicorn, or the extra `test`)")
+    if shutil.which("qemu-arm") is None:
+        found.remove("qemu")
+        lacks.append("there is no qemu-arm (Debian: qemu-user)")
+    elif not any(map(shutil.which, qemu_cpu.COMPILERS)):
+        found.remove("qemu")
+        lacks.append(f"qemu-arm needs {' or '.join(qemu_cpu.COMPILERS)} (Debian: gcc-arm-linux-gnueabi)")
+    return frozenset(found), lacks
+
+
+def run_class(
+    chosen: Class, cases: int, seed: int, runners: dict[str, Any], asked: frozenset[str]
+) -> dict[str, Any]:
     """Counts of one class: cases per oracle, known differences, the first few unexplained ones."""
     if chosen.suite not in runners:
-        runners[chosen.suite] = SUITES[chosen.suite].Runner()
+        runners[chosen.suite] = SUITES[chosen.suite].Runner(asked)
     r = random.Random(f"{seed}/{chosen.title}")
     compared: Counter[str] = Counter()
     known: Counter[str] = Counter()
@@ -65,7 +87,7 @@ def run_class(chosen: Class, cases: int, seed: int, runners: dict[str, Any]) -> 
     while done < cases:
         batch = runners[chosen.suite].batch(chosen.item, r, min(BATCH, cases - done))
         if batch is None:
-            break  # nothing of this class is defined: UDF
+            break  # no oracle for it
         compared.update(batch.compared)
         known.update(batch.known)
         unexplained += batch.unexplained
@@ -98,16 +120,36 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def keep(path: Path, state: dict[str, Any]) -> None:
+    """Write the state file; whoever kills the campaign finds the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(state))
+    new.replace(path)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cases", type=int, default=1000, help="cases per class")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--class", dest="name", default="", help="only classes whose title contains this")
     parser.add_argument("--suite", choices=("all", *SUITES), default="all")
+    parser.add_argument(
+        "--part", default="1/1", help="K/N: one class of N, from the Kth on (for several processors)"
+    )
     parser.add_argument("--state", type=Path, default=Path("out/isa-campaign.json"))
     parser.add_argument("--record", type=Path, help="write the counts per class here")
     options = parser.parse_args()
-    key = f"seed {options.seed}, {options.cases} cases"
+    asked, lacks = oracles()
+    for lack in lacks:
+        sys.stderr.write(f"{lack}; the campaign goes on without\n" if asked else f"{lack}\n")
+    wanted = [c for c in classes() if options.name in c.title and options.suite in ("all", c.suite)]
+    part, _, parts = options.part.partition("/")
+    wanted = wanted[int(part) - 1 :: int(parts)]
+    if not asked or not wanted:
+        sys.stderr.write("no independent CPU to compare with\n" if wanted else "no such class\n")
+        return 2
+    key = f"seed {options.seed}, {options.cases} cases, {' and '.join(sorted(asked))}"
     state: dict[str, Any] = {}
     if options.state.exists():
         state = json.loads(options.state.read_text())
@@ -116,18 +158,22 @@ def main() -> int:
     results: dict[str, dict[str, Any]] = state["classes"]
     runners: dict[str, Any] = {}
     began = time.monotonic()
-    for one in classes():
-        if options.name not in one.title or one.title in results or options.suite not in ("all", one.suite):
-            continue
-        result = results[one.title] = run_class(one, options.cases, options.seed, runners)
+    left = [one for one in wanted if one.title not in results]
+    if len(left) < len(wanted):
+        sys.stderr.write(f"{len(wanted) - len(left)} classes are done already ({options.state})\n")
+    for number, one in enumerate(left, 1):
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{number}/{len(left)} {one.title:72.72}")
+        result = results[one.title] = run_class(one, options.cases, options.seed, runners, asked)
         if result["unexplained"]:
             sys.stdout.write(
                 f"{one.title}: {result['unexplained']} unexplained\n" + "\n".join(result["examples"]) + "\n"
             )
             sys.stdout.flush()
-        options.state.parent.mkdir(parents=True, exist_ok=True)
-        options.state.write_text(json.dumps(state))
-    chosen = {title: result for title, result in results.items() if options.name in title}
+        keep(options.state, state)
+    if sys.stderr.isatty():
+        sys.stderr.write("\r" + 84 * " " + "\r")
+    chosen = {one.title: results[one.title] for one in wanted}
     sys.stdout.write(table(chosen) + "\n")
     sys.stdout.write(f"{time.monotonic() - began:.0f} s in this run\n")
     if options.record:
@@ -139,4 +185,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main())
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; the same command goes on after the last class that was done\n")
+        raise SystemExit(130) from None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 
-import fp_qemu
-from fp_oracle import Case, Here, Oracle, Outcome, Qemu, Unicorn, comparable, explained, random_cases
+from fp_oracle import Case, Here, Oracle, Outcome, Qemu, comparable, explained, random_cases
 from isa_campaign import Batch
 from retrap.machine.arm.decode import disassemble
 from retrap.machine.arm.registry import Encoding
@@ -14,10 +13,15 @@ from retrap.machine.arm.registry import Encoding
 class Runner:
     """Holds the CPUs."""
 
-    def __init__(self, qemu: bool = True) -> None:
+    def __init__(self, oracles: frozenset[str]) -> None:
+        """`oracles`: of "unicorn" and "qemu", those to ask."""
         self.here = Here()
-        self.oracles: dict[str, Oracle] = {"unicorn": Unicorn()}
-        if qemu and fp_qemu.available():
+        self.oracles: dict[str, Oracle] = {}
+        if "unicorn" in oracles:
+            from fp_unicorn import Unicorn
+
+            self.oracles["unicorn"] = Unicorn()
+        if "qemu" in oracles:
             self.oracles["qemu"] = Qemu()
 
     def batch(self, encoding: Encoding, r: random.Random, count: int) -> Batch | None:

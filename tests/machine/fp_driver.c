@@ -6,7 +6,9 @@
  * instruction ended: SIGILL behind it, it is done; SIGILL at it, UNDEFINED; SIGSEGV and SIGBUS, an abort.
  *
  * Input: a header (addresses, sizes, the data pages' contents), then cases until the end. Output: one record a
- * case. See fp_qemu.py, which says the same in Python. It needs no C library: any ARM compiler will do.
+ * case, with the part of the data pages that changed. Cases that follow each other with the same code are quick:
+ * the code is left as it is. See fp_qemu.py, which says the same in Python. It needs no C library: any ARM
+ * compiler will do.
  */
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -14,7 +16,7 @@ typedef unsigned char u8;
 
 struct header { u32 code, code_size, data, data_size; };
 struct testcase { u32 r[15], pc, cpsr, fpscr; u64 d[32]; u32 place, code[5]; };
-struct outcome { u32 signal, address, r[16], cpsr, fpscr; u64 d[32]; };
+struct outcome { u32 signal, address, r[16], cpsr, fpscr; u64 d[32]; u32 first, length; u8 bytes[128]; };
 
 /* What the kernel hands to a handler of three arguments, up to what is used of it. */
 struct context {
@@ -80,6 +82,31 @@ static void copy(void *to, const void *from, u32 size)
         ((volatile u32 *)to)[n] = ((const u32 *)from)[n];
 }
 
+/* What the instruction wrote: into the outcome, and back to what it was. */
+static void changes(void)
+{
+    u32 *now = (u32 *)header.data, *then = (u32 *)pristine, first = 0, last = header.data_size / 4;
+    outcome.first = outcome.length = 0;
+    while (first < last && now[first] == then[first])
+        first++;
+    if (first == last)
+        return;
+    while (now[last - 1] == then[last - 1])
+        last--;
+    outcome.first = first * 4;
+    outcome.length = (last - first) * 4;
+    copy(outcome.bytes, now + first, outcome.length < sizeof outcome.bytes ? outcome.length : sizeof outcome.bytes);
+    copy(now + first, then + first, outcome.length);
+}
+
+static int same(const u32 *a, const u32 *b, u32 size)
+{
+    for (u32 n = 0; n < size / 4; n++)
+        if (a[n] != b[n])
+            return 0;
+    return 1;
+}
+
 static void handler(u32 number, struct information *information, struct context *context)
 {
     if (context->vfp_magic != VFP_MAGIC)
@@ -91,16 +118,17 @@ static void handler(u32 number, struct information *information, struct context 
         outcome.cpsr = context->cpsr;
         outcome.fpscr = context->fpscr;
         copy(outcome.d, context->d, sizeof outcome.d);
+        changes();
         send(&outcome, sizeof outcome);
-        send((void *)header.data, header.data_size);
     }
     started = 1;
     receive(&testcase, sizeof testcase);
-    copy((void *)header.data, pristine, header.data_size);
-    call(MPROTECT, header.code, header.code_size, 7, 0, 0, 0);
-    copy((void *)testcase.place, testcase.code, sizeof testcase.code);
-    call(MPROTECT, header.code, header.code_size, 5, 0, 0, 0);
-    call(CACHEFLUSH, testcase.place, testcase.place + sizeof testcase.code, 0, 0, 0, 0);
+    if (!same((u32 *)testcase.place, testcase.code, sizeof testcase.code)) {
+        call(MPROTECT, header.code, header.code_size, 7, 0, 0, 0);
+        copy((void *)testcase.place, testcase.code, sizeof testcase.code);
+        call(MPROTECT, header.code, header.code_size, 5, 0, 0, 0);
+        call(CACHEFLUSH, testcase.place, testcase.place + sizeof testcase.code, 0, 0, 0, 0);
+    }
     copy(context->r, testcase.r, sizeof testcase.r);
     context->r[15] = testcase.pc;
     context->cpsr = testcase.cpsr;
@@ -130,6 +158,7 @@ void _start(void)
     map(header.code, header.code_size, 7);
     map(header.data, header.data_size, 3);
     receive(pristine, header.data_size);
+    copy((void *)header.data, pristine, header.data_size);
     for (u32 n = 0; n < header.code_size / 4; n++)
         ((volatile u32 *)header.code)[n] = UNDEFINED_THUMB;
     call(SIGALTSTACK, (u32)&alternative, 0, 0, 0, 0, 0);

@@ -18,7 +18,7 @@ from pathlib import Path
 COMPILERS = ("arm-none-eabi-gcc", "arm-linux-gnueabi-gcc", "arm-linux-gnueabihf-gcc")
 EMULATOR = "qemu-arm"
 CASE = struct.Struct("<15I I I I 32Q I 20s")
-OUTCOME = struct.Struct("<I I 16I I I 32Q")
+OUTCOME = struct.Struct("<I I 16I I I 32Q I I 128s")
 BIG_ENDIAN = {False: bytes.fromhex("000201f1"), True: bytes.fromhex("58b6")}
 """SETEND BE."""
 
@@ -77,7 +77,7 @@ class QemuArm:
     def __init__(self, code: tuple[int, int], data: tuple[int, int], contents: bytes) -> None:
         """`code`, `data`: (address, size) of regions in whole pages; `contents`: what data holds at first."""
         self.header = struct.pack("<4I", *code, *data) + contents
-        self.data_size = data[1]
+        self.contents = contents
 
     def run(self, cases: list[tuple[State, bytes]]) -> list[Result]:
         """Results of (state, code) pairs, in order; `code` is 16 bytes, the instruction first."""
@@ -89,20 +89,29 @@ class QemuArm:
             start = state.pc - len(prefix)
             registers = *state.core, start, state.cpsr & ~0x200, state.fpscr, *state.doubles
             given += CASE.pack(*registers, state.pc - 4, before + code)
-        done = subprocess.run(
-            [EMULATOR, "-cpu", "cortex-a15", str(driver())], input=bytes(given), capture_output=True, check=False
-        )
-        size = OUTCOME.size + self.data_size
-        if len(done.stdout) != size * len(cases):
-            raise RuntimeError(f"{len(done.stdout) // size} of {len(cases)} cases: {done.stderr.decode()}")
+        with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as written:
+            file.write(given)
+            file.seek(0)
+            done = subprocess.run(
+                [EMULATOR, "-cpu", "cortex-a15", str(driver())],
+                stdin=file, stdout=written, stderr=subprocess.PIPE, check=False,
+            )  # fmt: skip
+            written.seek(0)
+            output = written.read()
+        if len(output) != OUTCOME.size * len(cases):
+            raise RuntimeError(f"{len(output) // OUTCOME.size} of {len(cases)} cases: {done.stderr.decode()}")
         results = []
-        for index, (state, _) in enumerate(cases):
-            start = index * size
-            number, address, *rest = OUTCOME.unpack_from(done.stdout, start)
-            after = State(tuple(rest[:15]), rest[15], rest[16], rest[17], tuple(rest[18:]))
-            memory = done.stdout[start + OUTCOME.size : start + size]
-            results.append(Result(_trap(number, state, after), address, after, memory))
+        for (state, _), record in zip(cases, OUTCOME.iter_unpack(output), strict=True):
+            after = State(record[2:17], record[17], record[18], record[19], record[20:52])
+            memory = self._memory(*record[52:])
+            results.append(Result(_trap(record[0], state, after), record[1], after, memory))
         return results
+
+    def _memory(self, first: int, length: int, changed: bytes) -> bytes:
+        if not length:
+            return self.contents
+        assert length <= len(changed)  # no instruction stores more
+        return self.contents[:first] + changed[:length] + self.contents[first + length :]
 
 
 def _trap(number: int, before: State, after: State) -> str:

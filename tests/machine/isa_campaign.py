@@ -10,7 +10,6 @@ import qemu_cpu
 from isa_differences import compare
 from isa_oracle import Case, Ours, Outcome, random_case, random_word
 from retrap.machine.arm.registry import Encoding
-from unicorn_cpu import Unicorn
 
 STATES_PER_WORD = 4
 
@@ -27,10 +26,15 @@ class Batch:
 class Runner:
     """Holds the CPUs."""
 
-    def __init__(self, qemu: bool = True) -> None:
+    def __init__(self, oracles: frozenset[str]) -> None:
+        """`oracles`: of "unicorn" and "qemu", those to ask."""
         self.ours = Ours()
-        self.unicorn = Unicorn()
-        self.qemu = qemu_cpu.Qemu() if qemu and qemu_cpu.available() else None
+        self.unicorn = None
+        if "unicorn" in oracles:
+            from unicorn_cpu import Unicorn
+
+            self.unicorn = Unicorn()
+        self.qemu = qemu_cpu.Qemu() if "qemu" in oracles else None
 
     def batch(self, encoding: Encoding, r: random.Random, count: int) -> Batch | None:
         """`count` cases, or None if no word of this encoding is defined."""
@@ -43,7 +47,8 @@ class Runner:
                 case = random_case(r, encoding, word)
                 made.append((case, self.ours.run(case)))
         batch = Batch()
-        if encoding.instruction.name != "IT":  # unicorn takes IT and what follows for one instruction
+        # unicorn takes IT and what follows for one instruction.
+        if self.unicorn is not None and encoding.instruction.name != "IT":
             for case, mine in made:
                 self._note(batch, "unicorn", case, mine, self.unicorn.run(case))
         if self.qemu is not None:

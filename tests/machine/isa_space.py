@@ -58,10 +58,10 @@ def _nothing(size: int, thumb: bool) -> Encoding:
 class Runner:
     """Holds the CPUs."""
 
-    def __init__(self) -> None:
+    def __init__(self, oracles: frozenset[str]) -> None:
         self.ours = Ours()
         self.ours.context.words[Slot.FPEXC_EN] = 1
-        self.qemu = qemu_cpu.Qemu() if qemu_cpu.available() else None
+        self.qemu = qemu_cpu.Qemu() if "qemu" in oracles else None
 
     def batch(self, space: Space, r: random.Random, count: int) -> Batch | None:
         """`count` words, or None without qemu-arm."""

@@ -73,21 +73,22 @@ class Qemu:
         """Outcomes of cases, each with what happened here (only to put a stop at the target of a branch)."""
         stream = [DATA_BYTES, CONST_BYTES]
         stream += [self._record(case, mine) for case, mine in cases]
-        done = subprocess.run(
-            ["qemu-arm", "-cpu", self.cpu, self.driver], input=b"".join(stream), stdout=subprocess.PIPE, check=False
-        )
-        if len(done.stdout) != len(cases) * _OUT.size:
-            raise AssertionError(
-                f"the driver ended with {done.returncode} after {len(done.stdout) // _OUT.size} cases"
-            )
+        with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as written:
+            file.writelines(stream)
+            file.seek(0)
+            command = ["qemu-arm", "-cpu", self.cpu, self.driver]
+            done = subprocess.run(command, stdin=file, stdout=written, check=False)
+            written.seek(0)
+            output = written.read()
+        if len(output) != len(cases) * _OUT.size:
+            raise AssertionError(f"the driver ended with {done.returncode} after {len(output) // _OUT.size} cases")
         return [
-            self._outcome(case, record)
-            for (case, _), record in zip(cases, _OUT.iter_unpack(done.stdout), strict=True)
+            self._outcome(case, record) for (case, _), record in zip(cases, _OUT.iter_unpack(output), strict=True)
         ]
 
     def _record(self, case: Case, mine: Outcome) -> bytes:
         prefix = _BIG_ENDIAN[case.thumb] if case.big_endian else case.prefix
-        code = replace(case, prefix=prefix).code()
+        code = (case if prefix == case.prefix else replace(case, prefix=prefix)).code()
         cpsr = case.nzcvq << 27 | case.ge << 16 | case.thumb << 5 | 0x10
         cpsr |= (case.it & 3) << 25 | (case.it >> 2) << 10
         stop = 0

@@ -30,7 +30,7 @@ struct out {
 
 static uint8_t original[DATA_SIZE];
 static uint8_t stack[65536];
-static struct in in;
+static struct in in, before;
 static struct out out;
 static uint32_t saved;
 static int running;
@@ -81,11 +81,28 @@ static void protect(int rights)
         _exit(3);
 }
 
+/* The code of a case instead of that of the one before. Cases with the same code need not wait for this. */
+static void put_code(void)
+{
+    protect(PROT_READ | PROT_WRITE);
+    if (before.place)
+        memset((void *)before.place, 0, before.length);
+    if (before.stop)
+        memcpy((void *)before.stop, &saved, 4);
+    if (in.stop) {
+        uint32_t udf = 0xe7f000f0, udf_thumb = 0xde00de00;
+        memcpy(&saved, (void *)in.stop, 4);
+        memcpy((void *)in.stop, in.stop_thumb ? &udf_thumb : &udf, 4);
+    }
+    memcpy((void *)in.place, in.code, in.length);
+    __builtin___clear_cache((char *)CODE, (char *)CODE + CODE_SIZE);
+    protect(PROT_READ | PROT_EXEC);
+}
+
 static void handler(int number, siginfo_t *info, void *context)
 {
     mcontext_t *m = &((ucontext_t *)context)->uc_mcontext;
     unsigned long *r = &m->arm_r0;
-    protect(PROT_READ | PROT_WRITE);
     if (running) {
         out.signal = number;
         out.address = (uint32_t)info->si_addr;
@@ -95,20 +112,12 @@ static void handler(int number, siginfo_t *info, void *context)
             out.r[n] = r[n];
         changes();
         all(put, &out, sizeof out);
-        memset((void *)in.place, 0, in.length);
-        if (in.stop)
-            memcpy((void *)in.stop, &saved, 4);
+        before = in;
     }
     running = 1;
     all(get, &in, sizeof in);
-    if (in.stop) {
-        uint32_t udf = 0xe7f000f0, udf_thumb = 0xde00de00;
-        memcpy(&saved, (void *)in.stop, 4);
-        memcpy((void *)in.stop, in.stop_thumb ? &udf_thumb : &udf, 4);
-    }
-    memcpy((void *)in.place, in.code, in.length);
-    __builtin___clear_cache((char *)CODE, (char *)CODE + CODE_SIZE);
-    protect(PROT_READ | PROT_EXEC);
+    if (in.stop || before.stop || in.place != before.place || memcmp(in.code, before.code, sizeof in.code))
+        put_code();
     for (int n = 0; n < 15; n++)
         r[n] = in.r[n];
     m->arm_pc = in.start;

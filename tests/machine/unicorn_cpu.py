@@ -12,12 +12,12 @@ from isa_oracle import (
     CONST_SIZE,
     DATA,
     DATA_BYTES,
-    DATA_SIZE,
     PC,
     Case,
     Outcome,
 )
 from unicorn import arm_const as arm
+from unicorn_registers import Pages, Registers
 
 _CORE = tuple(getattr(arm, f"UC_ARM_REG_R{n}") for n in range(15))
 
@@ -33,12 +33,13 @@ class Unicorn:
         uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_ARM)
         uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_A15)
         uc.mem_map(CODE, CODE_SIZE, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
-        uc.mem_map(DATA, DATA_SIZE, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
         uc.mem_map(CONST, CONST_SIZE, unicorn.UC_PROT_READ)
-        uc.mem_write(DATA, DATA_BYTES)
+        self.data = Pages(uc, DATA, DATA_BYTES, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
         uc.mem_write(CONST, CONST_BYTES)
         uc.hook_add(unicorn.UC_HOOK_INTR, self._interrupt)
         uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._invalid)
+        # The mode first: it selects the banked R13 and R14.
+        self.registers = Registers(uc, [arm.UC_ARM_REG_CPSR, *_CORE, arm.UC_ARM_REG_PC])
         self.uc = uc
 
     def _interrupt(self, uc: unicorn.Uc, number: int, _: object) -> None:
@@ -63,16 +64,17 @@ class Unicorn:
         self.fault: tuple[int, bool] | None = None
         cpsr = case.nzcvq << 27 | case.ge << 16 | case.big_endian << 9 | case.thumb << 5 | 0x10
         cpsr |= (case.it & 3) << 25 | (case.it >> 2) << 10
-        uc.reg_write(arm.UC_ARM_REG_CPSR, cpsr)
-        for register, value in zip(_CORE, case.core, strict=True):
-            uc.reg_write(register, value)
+        self.registers.write([cpsr, *case.core])
         failed = ""
         try:
             uc.emu_start(start | case.thumb, 0xFFFFFFFF, count=2 if case.prefix else 1)
         except unicorn.UcError as error:
             failed = "UNDEFINED" if error.errno == unicorn.UC_ERR_INSN_INVALID else f"error {error.errno}"
-        cpsr = uc.reg_read(arm.UC_ARM_REG_CPSR)
-        pc = uc.reg_read(arm.UC_ARM_REG_PC)
+        cpsr, *core, pc = self.registers.read()
+        memory = DATA_BYTES
+        if self.data.bytes != DATA_BYTES:
+            memory = bytes(self.data.bytes)
+            self.data.bytes[:] = DATA_BYTES
         trap = failed
         after = PC + case.encoding.size
         if self.fault is not None:
@@ -103,21 +105,19 @@ class Unicorn:
             trap=trap,
             address=self.fault[0] if self.fault else 0,
             write=self.fault[1] if self.fault else False,
-            core=[uc.reg_read(register) for register in _CORE],
+            core=core,
             pc=pc,
             thumb=cpsr >> 5 & 1,
             nzcvq=cpsr >> 27,
             ge=cpsr >> 16 & 15,
             it=(cpsr >> 25 & 3) | (cpsr >> 10 & 0x3F) << 2,
             big_endian=cpsr >> 9 & 1,
-            memory=bytes(uc.mem_read(DATA, DATA_SIZE)),
+            memory=memory,
         )
         if went_on:
             out.it = -1
         if self.interrupt is not None and went_on:
             self._start()  # after an exception the next count is not kept
-        if out.memory != DATA_BYTES:
-            uc.mem_write(DATA, DATA_BYTES)
         return out
 
 
