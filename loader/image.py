@@ -8,6 +8,7 @@ symbols, which only people see. It is imported on first use: that takes longer t
 from __future__ import annotations
 
 import hashlib
+import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _PT_LOAD: Final = 1
 _PT_INTERP: Final = 3
 _PN_XNUM: Final = 0xFFFF
 _EF_ARM_BE8: Final = 0x0080_0000
+_SYMBOL_TABLE: Final = 2  # SHT_SYMTAB
+_MAX_NAME: Final = 256
 
 _MACHINES: Final = {
     0: "no machine",
@@ -168,6 +171,12 @@ class Image:
     def sections(self) -> tuple[Section, ...]:
         """Sections with an address, by address. Empty if the section table is absent or unreadable."""
         return _sections(self.elf, self._header)
+
+    @cached_property
+    def variables(self) -> dict[str, int]:
+        """The sizes of variables and other data by name, read without lief. Empty if the symbol table is absent
+        or unreadable; of two with one name the larger counts."""
+        return _variables(self.elf, self._header)
 
     def segment_at(self, address: int) -> Segment | None:
         """The segment that holds a virtual address."""
@@ -378,6 +387,30 @@ def _sections(data: bytes, header: layouts.ElfHeader) -> tuple[Section, ...]:
         if entry.address
     ]
     return tuple(sorted(found, key=lambda s: (s.address, s.name)))
+
+
+_SYMBOL: Final = struct.Struct("<IIIBBH")
+"""Elf32_Sym: name, value, size, info, other, section."""
+
+
+def _variables(data: bytes, header: layouts.ElfHeader) -> dict[str, int]:
+    """Sizes of the symbols of type OBJECT or none."""
+    if not _section_table_is_sound(data, header):
+        return {}
+    entries = list(layouts.section_headers(data, header.section_offset, header.section_count))
+    found: dict[str, int] = {}
+    for entry in entries:
+        if entry.kind != _SYMBOL_TABLE or entry.link >= len(entries):
+            continue
+        strings = entries[entry.link]
+        names = data[strings.offset : strings.offset + strings.size]
+        table = data[entry.offset : entry.offset + entry.size // _SYMBOL.size * _SYMBOL.size]
+        for at, _, size, info, _, section in _SYMBOL.iter_unpack(table):
+            end = names.find(b"\0", at)
+            if section and info & 15 <= 1 and 0 < end - at <= _MAX_NAME:
+                name = names[at:end].decode("utf-8", "backslashreplace")
+                found[name] = max(size, found.get(name, 0))
+    return found
 
 
 def _text(name: str | bytes) -> str:

@@ -2,15 +2,21 @@
 
 A packed boot image carries its kernel. That kernel is never run here, but where it lies decides the first untypeds
 of the root task, and its build decides the size of the initial CNode. What cannot be told reliably is None.
+
+Three things are read: texts of messages, code that is known by what it does, and the sizes of global variables,
+which keep their names in every build.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from retrap.kernel import abi
 from retrap.kernel.abi.release import BootInfoLayout
+from retrap.loader import kernel_release
 from retrap.loader.errors import InputError
 from retrap.loader.image import Image
 from retrap.loader.platform import ADDRESS_SPACE, PAGE
@@ -23,6 +29,12 @@ _STORES: Final = ((0x0FF0_0000, 0x0580_0000), (0x0FF0_0000, 0x05C0_0000))
 _STORE_DOUBLE: Final = (0x0FF0_00F0, 0x01C0_00F0)
 _MOVE: Final = (0xFFFF_0F00, 0xE3A0_0000)
 _STORE_ALL_D: Final = (0xFE10_0FFF, 0xEC00_0B20)
+_MCS_VARIABLES: Final = frozenset(("ksCurSC", "ksReprogram", "ksConsumed"))
+_SMP_VARIABLES: Final = frozenset(("ksSMP", "clh_lock", "big_kernel_lock"))
+_HYPERVISOR_VARIABLES: Final = frozenset(("armHSGlobalPGD", "armHSCurVCPU", "armUSGlobalPT"))
+_BENCHMARK_VARIABLES: Final = frozenset(("benchmark_log_utilisation_enabled", "ksLogIndex", "ksLog"))
+_MAX_DOMAINS: Final = 256
+_MAX_PRIORITIES: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +46,26 @@ class KernelImage:
     virtual_base: int
     size: int
     boot_size: int | None  # the part that is given back after boot
+    releases: tuple[str, ...]  # that have such a kernel, oldest first; empty: it is none of them
     printing: bool
     debug: bool
     fpu: bool
     mcs: bool | None
+    smp: bool
+    hypervisor: bool
+    benchmarks: bool
     root_cnode_bits: int | None
     initial_slots: int | None  # seL4_NumInitialCaps
+    num_domains: int | None
+    num_priorities: int | None
+    max_irq: int | None
 
 
-def read_kernel(image: Image, bootinfo: BootInfoLayout) -> KernelImage:
+def read_kernel(image: Image, release: str | None = None) -> KernelImage:
     """Reads a verified kernel ELF. Raises `InputError` if it cannot be a kernel.
 
-    `bootinfo` is the layout of the release that is expected: the code that fills it in tells the size of the
-    initial CNode.
+    `release` is the one that is expected, if any: the code that fills in its boot information tells the size of
+    the initial CNode. Without, it is the newest that the kernel can be.
     """
     base = min(segment.physical for segment in image.segments)
     virtual = min(segment.virtual for segment in image.segments)
@@ -56,24 +75,63 @@ def read_kernel(image: Image, bootinfo: BootInfoLayout) -> KernelImage:
             image.path, "", "is not a kernel: its segments are not at one distance from physical memory"
         )
     code = b"".join(segment.data for segment in image.segments)
+    variables = image.variables
     printing = b"Bootstrapping kernel" in code
+    fpu = _matches(code, *_STORE_ALL_D)
+    mcs = _mcs(variables, code, printing)
     boot = next((section for section in image.sections if section.name == ".boot"), None)
     boot_code = code if boot is None else code[boot.address - virtual :][: boot.size]
-    root_cnode_bits, initial_slots = _bootinfo_constants(boot_code, bootinfo)
+    newest = abi.release()
+    # Every release that has as many fixed slots as can be told apart by has this layout.
+    _, slots = _bootinfo_constants(boot_code, newest.bootinfo)
+    releases = () if mcs else kernel_release.candidates(variables, code, printing, fpu, slots)
+    expected = release or (releases[-1] if releases else newest.name)
+    root_cnode_bits, initial_slots = _bootinfo_constants(boot_code, abi.release(expected).bootinfo)
+    domains, priorities = _scheduling(variables)
     return KernelImage(
         image=image,
         base=base,
         virtual_base=virtual,
         size=-(-(end - base) // PAGE) * PAGE,
         boot_size=None if boot is None else boot.address + boot.size - virtual,
+        releases=releases,
         printing=printing,
         debug=b"failed assertion '" in code,
-        fpu=_matches(code, *_STORE_ALL_D),
-        # Only the texts of a printing kernel name what the other flavour lacks.
-        mcs=b"SchedContext" in code if printing else None,
+        fpu=fpu,
+        mcs=mcs,
+        smp=not _SMP_VARIABLES.isdisjoint(variables),
+        hypervisor=not _HYPERVISOR_VARIABLES.isdisjoint(variables),
+        benchmarks=not _BENCHMARK_VARIABLES.isdisjoint(variables),
         root_cnode_bits=root_cnode_bits,
         initial_slots=initial_slots,
+        num_domains=domains,
+        num_priorities=priorities,
+        max_irq=_max_irq(variables),
     )
+
+
+def _mcs(variables: Mapping[str, int], code: bytes, printing: bool) -> bool | None:
+    """By the variables of its scheduling contexts; without a symbol table only a printing kernel's texts tell."""
+    if variables:
+        return not _MCS_VARIABLES.isdisjoint(variables)
+    return b"SchedContext" in code if printing else None
+
+
+def _scheduling(variables: Mapping[str, int]) -> tuple[int | None, int | None]:
+    """CONFIG_NUM_DOMAINS and CONFIG_NUM_PRIORITIES: a ready queue (two words) for each of both, and a word of the
+    first-level bitmap for each domain (src/model/statedata.c)."""
+    queues, bitmap = variables.get("ksReadyQueues", 0), variables.get("ksReadyQueuesL1Bitmap", 0)
+    domains = bitmap // 4
+    if not 1 <= domains <= _MAX_DOMAINS or bitmap % 4 or queues % (8 * domains):
+        return None, None
+    priorities = queues // (8 * domains)
+    return (domains, priorities) if 1 <= priorities <= _MAX_PRIORITIES else (None, None)
+
+
+def _max_irq(variables: Mapping[str, int]) -> int | None:
+    """The last interrupt: the kernel keeps a word of state for each."""
+    size = variables.get("intStateIRQTable", 0)
+    return size // 4 - 1 if size % 4 == 0 and 32 < size // 4 <= 1020 else None
 
 
 def _words(code: bytes) -> tuple[int, ...]:
@@ -144,6 +202,6 @@ def _slots(words: tuple[int, ...], index: int, layout: BootInfoLayout) -> int | 
         store = _store(words[at])
         if store is not None and store[2] not in known:
             constant = _moved(words, at, store[0])
-            if constant is not None and 11 <= constant <= 16:
+            if constant is not None and 11 <= constant <= 31:
                 return constant
     return None

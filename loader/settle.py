@@ -16,6 +16,7 @@ from retrap.loader import device_tree
 from retrap.loader.errors import InputError
 from retrap.loader.image import Image
 from retrap.loader.kernel_image import KernelImage, read_kernel
+from retrap.loader.kernel_release import in_words
 from retrap.loader.manifest import Manifest, known_platforms
 from retrap.loader.platform import KernelRegion, check
 from retrap.machine.space import EXECUTE
@@ -32,8 +33,10 @@ def settle(manifest: Manifest, image: Image, warn: Warn = unheard) -> Manifest:
 
     Raises `InputError` if the image is for another platform than asked, or its kernel or device tree is unsound.
     """
-    manifest = _with_release_defaults(manifest)
     kernel = _kernel(manifest, image)
+    if kernel is not None:
+        manifest = _on_its_release(manifest, kernel)
+    manifest = _with_release_defaults(manifest)
     tree_name, tree = _tree(manifest, image)
     if kernel is not None or tree is not None:
         manifest = _on_its_platform(manifest, image, kernel, tree_name, tree)
@@ -61,13 +64,36 @@ def _with_release_defaults(manifest: Manifest) -> Manifest:
 
 def _kernel(manifest: Manifest, image: Image) -> KernelImage | None:
     """The kernel that the layout follows: the manifest's, else the image's own."""
-    layout = manifest.release.bootinfo
+    release = manifest.release.name if manifest.sets("kernel.release") else None
     if manifest.kernel_file is not None:
-        return read_kernel(Image(manifest.kernel_name, manifest.kernel_file), layout)
+        return read_kernel(Image(manifest.kernel_name, manifest.kernel_file), release)
     if image.packed is not None and image.packed.kernel is not None:
         entry = image.packed.kernel
-        return read_kernel(Image(f"{image.path}: {entry.name}", entry.data), layout)
+        return read_kernel(Image(f"{image.path}: {entry.name}", entry.data), release)
     return None
+
+
+def _on_its_release(manifest: Manifest, kernel: KernelImage) -> Manifest:
+    """The manifest on the newest release that the kernel can be, unless a release was asked for."""
+    path = kernel.image.path
+    if kernel.hypervisor:
+        raise InputError(path, "", "is a kernel for a hypervisor (ARM_HYP): only kernels without are modelled")
+    if manifest.sets("kernel.release"):
+        return manifest
+    if kernel.mcs:
+        raise InputError(
+            path, "", "is a kernel with MCS: only kernels without are modelled; name a release (-k) to boot it on"
+        )
+    if not kernel.releases:
+        slots = kernel.initial_slots
+        what = "" if slots is None else f" (it has {slots} fixed slots in the initial CNode)"
+        newest = manifest.release.name
+        raise InputError(
+            path, "", f"is none of the known kernels, up to {newest}{what}: name a release (-k) to boot it on"
+        )
+    if manifest.release.name in kernel.releases:
+        return manifest
+    return manifest.on_release(kernel.releases[-1])
 
 
 def _tree(manifest: Manifest, image: Image) -> tuple[str, bytes | None]:
@@ -119,6 +145,8 @@ def _with_parts(
             platform = replace(platform, ram=device_tree.memory(tree_name, tree))
     if kernel is not None:
         platform = replace(platform, kernel=_region(manifest, platform.kernel, kernel))
+        if kernel.max_irq is not None and not manifest.sets("platform.max_irq"):
+            platform = replace(platform, max_irq=kernel.max_irq)
 
     def fail(key: str, reason: str) -> InputError:
         set_here = manifest.sets("platform." + re.split(r"[.\[]", key)[0])
@@ -147,9 +175,7 @@ def _options(manifest: Manifest, image: Image, kernel: KernelImage | None, warn:
     """Build options that the kernel and the root task were compiled with, where the manifest is silent."""
     told: dict[str, Any] = {}
     if kernel is not None:
-        told = {"printing": kernel.printing, "debug": kernel.debug, "fpu": kernel.fpu}
-        if kernel.root_cnode_bits is not None:
-            told["root_cnode_bits"] = kernel.root_cnode_bits
+        told = build_options(kernel)
         _compare(manifest, kernel, warn)
     if reads_tpidruro(image):
         # The kernel's build couples the two (src/arch/arm/config.cmake).
@@ -164,9 +190,26 @@ def _options(manifest: Manifest, image: Image, kernel: KernelImage | None, warn:
     return chosen
 
 
+def build_options(kernel: KernelImage) -> dict[str, Any]:
+    """What a kernel's image tells of its build options."""
+    told: dict[str, Any] = {"printing": kernel.printing, "debug": kernel.debug, "fpu": kernel.fpu}
+    for name in ("root_cnode_bits", "num_domains", "num_priorities"):
+        value = getattr(kernel, name)
+        if value is not None:
+            told[name] = value
+    return told
+
+
 def _compare(manifest: Manifest, kernel: KernelImage, warn: Warn) -> None:
-    """Says what the kernel image shows to be another release than the one that is booted."""
+    """Says what the kernel image shows to be another than the one that is booted."""
     release = manifest.release
+    if kernel.smp:
+        warn(f"{kernel.image.path}: is a kernel for several cores (SMP): one is modelled")
+    if kernel.benchmarks:
+        warn(f"{kernel.image.path}: has benchmarking system calls (KernelBenchmarks), which are not modelled")
+    if kernel.releases and release.name not in kernel.releases:
+        warn(f"{kernel.image.path}: is a kernel {in_words(kernel.releases)}, booted as {release.name}")
+        return
     if kernel.mcs is not None and kernel.mcs != release.mcs:
         flavour = "with" if kernel.mcs else "without"
         warn(f"{kernel.image.path}: is a kernel {flavour} MCS, booted as {release.name}")

@@ -9,7 +9,7 @@ import pytest
 from elf_builder import MOV_R0_R0, Elf, Load, R, W, X
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packer import PARTS, ROOT, kernel, loader_elf, newc, tree, words
+from packer import PARTS, ROOT, boot_code, kernel, loader_elf, newc, tree, words
 from retrap.kernel.boot import BootPlan
 from retrap.loader.errors import InputError
 from retrap.loader.image import Image
@@ -141,14 +141,28 @@ def test_a_kernel_that_is_not_understood_leaves_the_defaults() -> None:
 def test_another_flavour_or_release_of_kernel_is_said() -> None:
     heard: list[str] = []
     texts = ("Bootstrapping kernel", "SchedContext: Attempted to bind")
-    boot(with_part("kernel.elf", kernel(texts=texts)), heard)
-    assert len(heard) == 1 and "kernel.elf: is a kernel with MCS, booted as 16.0.0" in heard[0]
+    with_mcs = with_part("kernel.elf", kernel(texts=texts))
+    boot(with_mcs, heard, kernel__release="16.0.0")
+    assert heard == ["p.elf: kernel.elf: is a kernel with MCS, booted as 16.0.0"]
+    assert "kernel.elf: is a kernel with MCS: only kernels without are modelled" in refusal(with_mcs)
     heard = []
-    from packer import boot_code
+    older = with_part("kernel.elf", kernel(code=boot_code(12, slots=12)))
+    boot(older, heard, kernel__release="16.0.0")
+    assert heard == ["p.elf: kernel.elf: is a kernel 1.0.3 to 11.0.0, booted as 16.0.0"]
+    heard = []
+    assert boot(older, heard).release.name == "11.0.0" and not heard
 
-    boot(with_part("kernel.elf", kernel(code=boot_code(12, slots=12))), heard)
+
+def test_a_younger_kernel_than_the_known_ones() -> None:
+    younger = with_part("kernel.elf", kernel(code=boot_code(12, slots=17)))
+    assert refusal(younger) == (
+        "p.elf: kernel.elf: is none of the known kernels, up to 16.0.0 (it has 17 fixed slots in the initial "
+        "CNode): name a release (-k) to boot it on"
+    )
+    heard: list[str] = []
+    assert boot(younger, heard, kernel__release="16.0.0").release.name == "16.0.0"
     assert heard == [
-        "p.elf: kernel.elf: has 12 fixed slots in the initial CNode, 16.0.0 has 16: it is another release"
+        "p.elf: kernel.elf: has 17 fixed slots in the initial CNode, 16.0.0 has 16: it is another release"
     ]
 
 
