@@ -32,7 +32,7 @@ class Log:
 class Machine:
     """Code page, two data pages, a read-only page, a device, a page of nothing, a page without access."""
 
-    def __init__(self) -> None:
+    def __init__(self, backend: str = "evaluate") -> None:
         self.memory = PhysicalMemory([(RAM, 1 << 20), (0x90000000, 0x10000)])
         self.device = Log()
         self.memory.attach(self.device, 0x10000000, 0x1000)
@@ -48,7 +48,7 @@ class Machine:
         self.context: Context = ContextArena().allocate()
         self.words = self.context.words
         self.words[Slot.PC] = CODE
-        self.cpu = Cpu(self.memory, "evaluate")
+        self.cpu = Cpu(self.memory, backend)
 
     def arm(self, *code: int, at: int = CODE) -> None:
         for n, word in enumerate(code):
@@ -62,9 +62,11 @@ class Machine:
         return self.cpu.run(self.context, self.space, budget)
 
 
-@pytest.fixture
-def machine() -> Machine:
-    return Machine()
+@pytest.fixture(params=["evaluate", "llvm"])
+def machine(request: pytest.FixtureRequest) -> Machine:
+    if request.param == "llvm":
+        pytest.importorskip("llvmlite")
+    return Machine(request.param)
 
 
 def test_unknown_backend() -> None:
