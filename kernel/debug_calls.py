@@ -54,23 +54,24 @@ def _print(state: KernelState, text: str) -> None:
     state.effects.console += text.encode("utf-8", "replace")
 
 
-def _row(thread: Tcb, name: str) -> str:
+def _row(thread: Tcb, name: str, core: str) -> str:
     pc = thread.context.words[RESTART_PC]
     where = f"{pc:#x}" if pc else "0"
-    return f"{name:>40}\t{_STATES[thread.state]:>15}\t{where}\t{thread.priority:>20}\t0\n"
+    return f"{name:>40}\t{_STATES[thread.state]:>15}\t{where}\t{thread.priority:>20}{core}\n"
 
 
 def dump_scheduler(state: KernelState) -> bool:
     """DebugDumpScheduler: a table of all threads, the newest first; it takes a debug build."""
     if not state.options.debug:
         return False
-    columns = f"{'Name':<40}\t{'State':<15}\t{'IP':<20}\t Prio \t Core\n"
+    title, core = (" \t Core", "\t0") if state.facts.debug_output_names else ("", "")
+    columns = f"{'Name':<40}\t{'State':<15}\t{'IP':<20}\t Prio{title}\n"
     _print(state, f"Dumping all tcbs!\n{columns}{'-' * 86}\n")
     for thread in reversed(state.threads):
         if thread.number == 0:
-            _print(state, _row(state.idle, "idle_thread"))
+            _print(state, _row(state.idle, "idle_thread", core))
         if thread.live:
-            _print(state, _row(thread, thread.name))
+            _print(state, _row(thread, thread.name, core))
     return False
 
 
@@ -85,7 +86,8 @@ def snapshot(state: KernelState) -> bool:
     """DebugSnapshot: says who asked. (The dump of all objects that the kernel prints then is not modelled.)"""
     thread = state.current
     pointer = thread.address + _TCB_OFFSET - state.plan.ram[0][0] + state.plan.kernel_base
-    _print(state, f'Debug snapshot syscall from user thread {pointer & 0xFFFF_FFFF:#x} "{thread.name}"\n')
+    name = f' "{thread.name}"' if state.facts.debug_output_names else ""
+    _print(state, f"Debug snapshot syscall from user thread {pointer & 0xFFFF_FFFF:#x}{name}\n")
     return False
 
 

@@ -45,7 +45,7 @@ def send_ipc(
     receiver.blocked_on = None
     set_thread_state(state, receiver, ThreadState.RUNNING)
     state.wakeups.hand_over(state, receiver)
-    if call:
+    if call or (thread.fault is not None and state.facts.kept_fault_waits):
         if (can_grant or can_grant_reply) and not diminish:
             setup_caller_cap(state, thread, receiver, reply_can_grant)
         else:
@@ -86,7 +86,7 @@ def receive_ipc(state: KernelState, thread: Tcb, cap: EndpointCap, blocking: boo
     queues.remove(endpoint, sender)
     transfer(state, sender, endpoint, sender.block_badge, sender.block_can_grant, thread, diminish)
     sender.blocked_on = None
-    if sender.block_is_call:
+    if sender.block_is_call or (sender.fault is not None and facts.kept_fault_waits):
         if (sender.block_can_grant or sender.block_can_grant_reply) and not diminish:
             setup_caller_cap(state, sender, thread, reply_can_grant)
         else:

@@ -56,6 +56,7 @@ V1_0_3: Final = Release(
         caller_survives_wait=False,
         notification_delivers_word=True,
         empty_reply_is_silent=False,
+        kept_fault_waits=True,
         ipc_buffer_pointer="globals-frame",
         own_buffer_change_at_once=False,
         boot_buffer_is_copy=False,
@@ -81,6 +82,7 @@ V1_0_3: Final = Release(
         all_device_memory=False,
         device_tree="",
         initial_domain="schedule",
+        debug_output_names=False,
     ),
     sources=_SOURCES_1,
 )
@@ -227,6 +229,7 @@ V9_0_0: Final = replace(
         priority_authority="capability",
         set_priority_preempts="runnable",
         retype_size_limit="object-29",
+        debug_output_names=True,
     ),
 )
 V9_0_1: Final = replace(V9_0_0, name="9.0.1", tag="9.0.1")
@@ -253,6 +256,7 @@ V11_0_0: Final = replace(
     facts=replace(
         V10_1_1.facts,
         grant_reply=True,
+        kept_fault_waits=False,
         ipc_buffer_pointer="user",
         tls_base_register="tpidrurw",
         thread_id_registers="tpidrurw",

@@ -71,6 +71,12 @@ NOTES: Final[Mapping[str, FactNote]] = MappingProxyType(
             "Reply without a caller says nothing; before, debug kernels printed a complaint",
             {"13.0.0": "src/api/syscall.c"},
         ),
+        "kept_fault_waits": FactNote(
+            "a thread whose fault message was taken back (CancelBadgedSends, a deleted endpoint, Suspend) keeps "
+            "the fault, and its next Send delivers that instead of its message: waiting for a reply as a Call "
+            "does, or going on",
+            {"11.0.0": "src/object/endpoint.c"},
+        ),
         "ipc_buffer_pointer": FactNote(
             "who tells a thread where its IPC buffer is: the globals frame at 0xffffc000, the register TPIDRURW, "
             "or nobody (the root task reads its boot information)",
@@ -197,6 +203,10 @@ NOTES: Final[Mapping[str, FactNote]] = MappingProxyType(
         ),
         "initial_domain": FactNote(
             "the initial thread's domain: the first one of the schedule, or 0", {"15.0.0": _BOOT}
+        ),
+        "debug_output_names": FactNote(
+            "DebugSnapshot prints the name of the thread, and DebugDumpScheduler a column of processor cores",
+            {"9.0.0": "include/api/debug.h"},
         ),
     }
 )

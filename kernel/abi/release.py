@@ -146,6 +146,7 @@ class Facts:
     caller_survives_wait: bool = True  # a Recv that finds no endpoint leaves the caller capability alone
     notification_delivers_word: bool = False  # the state ORs a data word too; it arrives in MR0, with length 1
     empty_reply_is_silent: bool = True  # before, debug kernels printed a complaint about Reply without a caller
+    kept_fault_waits: bool = False  # a Send that delivers a fault taken back earlier waits for a reply, as a Call
     # Threads.
     ipc_buffer_pointer: Literal["user", "tpidrurw", "globals-frame"] = "user"  # who tells a thread where it is
     own_buffer_change_at_once: bool = True  # SetIPCBuffer on oneself: before, shown at the next thread switch
@@ -177,6 +178,8 @@ class Facts:
     all_device_memory: bool = True  # every address that is not RAM; before, the platform's list
     device_tree: Literal["", "page-aligned", "exact"] = "exact"  # in the extra boot information, how long
     initial_domain: Literal["schedule", "zero"] = "zero"  # of the initial thread
+    # Debugging.
+    debug_output_names: bool = True  # DebugSnapshot prints the thread's name, DebugDumpScheduler a column of cores
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,3 +181,50 @@ def test_a_reply_to_nobody(name: str) -> None:
     effects = k.reply(1)
     assert effects.outcome == Outcome.IGNORED
     assert ("complains" in effects.reason) == (name == "12.1.0")
+
+
+@pytest.mark.parametrize(
+    ("name", "waits"), [("1.0.3", True), ("10.1.1", True), ("11.0.0", False), ("16.0.0", False)]
+)
+@pytest.mark.parametrize("receiver_waits", [True, False])
+def test_a_fault_that_was_taken_back_is_what_the_next_send_delivers(
+    name: str, waits: bool, receiver_waits: bool
+) -> None:
+    k = Guests(name)
+    handler, endpoint = k.make("Endpoint"), k.make("Endpoint")
+    thread, receiver = k.thread(50, handler=handler), k.thread(100)
+    k.run(thread, *((receiver,) if receiver_waits else ()), below=20)
+    if receiver_waits:
+        k.recv(endpoint)
+    assert k.runs(thread)
+    k.enter(Trap(TrapKind.DATA_ABORT, 0x5000, 5))
+    assert thread.state == ThreadState.BLOCKED_ON_SEND and k.runs(k.main)
+    # The initial thread takes the message back. What made it fault is no more: it goes on with something else.
+    assert k.call(k.tcbs[thread.number], "TCBSuspend") == 0
+    assert k.call(k.tcbs[thread.number], "TCBResume") == 0
+    assert k.runs(thread)
+    k.send(endpoint, 7)
+    if not receiver_waits:
+        assert k.runs(k.main)
+        assert k.call(k.tcbs[receiver.number], "TCBResume") == 0
+        assert k.runs(receiver)
+        k.recv(endpoint)
+    assert receiver.context.words[1] == message_info(k.state.release.fault_labels["VMFault"], 0, 0, 4)
+    assert receiver.context.words[3] == 0x5000
+    assert thread.state == (ThreadState.BLOCKED_ON_REPLY if waits else ThreadState.RUNNING)
+    assert k.runs(receiver)
+    k.reply()
+    # Without a reply to it, the fault stays.
+    assert (thread.fault is None) == waits
+    k.check()
+
+
+def test_what_debug_calls_print_of_threads() -> None:
+    for name in ("8.0.0", "9.0.0"):
+        k = Guests(name)
+        k.thread(50)
+        rows = k.system_call("DebugDumpScheduler", 0).console.decode().splitlines()
+        assert rows[1].endswith("\t Prio" if name == "8.0.0" else "\t Prio \t Core")
+        assert {row.count("\t") for row in rows[3:]} == ({3} if name == "8.0.0" else {4})
+        text = k.system_call("DebugSnapshot", 0).console.decode()
+        assert ('"rootserver"' in text) == (name == "9.0.0")
