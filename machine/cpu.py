@@ -9,6 +9,7 @@ from typing import Final, Protocol, final
 
 from retrap.machine.context import Context, Slot
 from retrap.machine.evaluate import Evaluator
+from retrap.machine.log import InstructionLog, LoggedBackend, LoggedEvaluator
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import AddressSpace
 from retrap.machine.traps import Trap
@@ -32,46 +33,51 @@ class BackendUnavailable(Exception):
     """The backend asked for is unknown, or this installation lacks what it needs."""
 
 
-def _evaluator(memory: PhysicalMemory, cache: bool) -> Backend:
-    return Evaluator(memory)
+def _evaluator(memory: PhysicalMemory, cache: bool, log: InstructionLog | None) -> Backend:
+    return Evaluator(memory) if log is None else LoggedEvaluator(Evaluator(memory), log)
 
 
-def _llvm(memory: PhysicalMemory, cache: bool) -> Backend:
+def _llvm(memory: PhysicalMemory, cache: bool, log: InstructionLog | None) -> Backend:
     try:
         # Not needed before something is hot; but who asks for it by name shall hear at once that it is missing.
         import_module("retrap.machine.llvm.compiler")
     except (ImportError, OSError, RuntimeError) as error:
         raise BackendUnavailable(f"backend llvm is not available: {error}") from None
-    return _auto(memory, cache)
+    return _auto(memory, cache, log)
 
 
-def _auto(memory: PhysicalMemory, cache: bool) -> Backend:
+def _auto(memory: PhysicalMemory, cache: bool, log: InstructionLog | None) -> Backend:
     if find_spec("llvmlite") is None:
-        return Evaluator(memory)
+        return _evaluator(memory, cache, log)
     from retrap.machine.llvm.backend import LlvmBackend
 
-    return LlvmBackend(memory, cache=cache)
+    return LlvmBackend(memory, cache=cache, log=log)
 
 
-BACKENDS: Final[dict[str, Callable[[PhysicalMemory, bool], Backend]]] = {
+BACKENDS: Final[dict[str, Callable[[PhysicalMemory, bool, InstructionLog | None], Backend]]] = {
     "auto": _auto,
     "evaluate": _evaluator,
     "llvm": _llvm,
 }
 
 
-def make_backend(name: str, memory: PhysicalMemory, cache: bool = True) -> Backend:
+def make_backend(
+    name: str, memory: PhysicalMemory, cache: bool = True, log: InstructionLog | None = None
+) -> Backend:
     """The backend called `name`; "auto" is the fastest that this installation has. `cache`: it may keep compiled
-    code on the disk (`machine.llvm.store`)."""
+    code on the disk (`machine.llvm.store`). With a `log` it writes there what it executes."""
     make = BACKENDS.get(name)
     if make is None:
         raise BackendUnavailable(f"no backend called {name!r}: one of {', '.join(BACKENDS)}")
-    return make(memory, cache)
+    made = make(memory, cache, log)
+    return made if log is None else LoggedBackend(made, log)
 
 
 def lacks(backend: Backend) -> str:
     """Why a backend that was chosen by itself is not as fast as it could be, as a sentence; else nothing."""
-    if backend.__class__ is Evaluator:
+    if isinstance(backend, LoggedBackend):
+        return lacks(backend.inner)
+    if isinstance(backend, Evaluator | LoggedEvaluator):
         return "" if find_spec("llvmlite") is not None else "llvmlite is not installed"
     why: str = getattr(backend, "lacks", "")
     return why
@@ -81,10 +87,16 @@ def lacks(backend: Backend) -> str:
 class Cpu:
     """One processor. Its clock is `retired`, the instructions completed; whoever idles may set it forward."""
 
-    def __init__(self, memory: PhysicalMemory, backend: str = "auto", cache: bool = True) -> None:
+    def __init__(
+        self,
+        memory: PhysicalMemory,
+        backend: str = "auto",
+        cache: bool = True,
+        log: InstructionLog | None = None,
+    ) -> None:
         """See `make_backend`. Raises `BackendUnavailable`."""
         self.memory: Final = memory
-        self.backend: Final = make_backend(backend, memory, cache)
+        self.backend: Final = make_backend(backend, memory, cache, log)
         self.retired = 0
 
     def run(self, context: Context, space: AddressSpace, budget: int) -> Trap:

@@ -7,7 +7,7 @@ is compiled when can be seen by nobody: native code and the evaluator give the s
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from retrap.machine.context import Context, Slot
 from retrap.machine.evaluate import Evaluator
@@ -16,9 +16,13 @@ from retrap.machine.llvm.lower import Shape
 from retrap.machine.llvm.native import TUNED_LIMIT, Native, NativeSpace
 from retrap.machine.llvm.region import straight
 from retrap.machine.llvm.store import open_store
+from retrap.machine.log import InstructionLog, LoggedEvaluator
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import AddressSpace
 from retrap.machine.traps import INTERRUPT, SVC, Trap, TrapKind
+
+if TYPE_CHECKING:
+    from retrap.machine.cpu import Backend
 
 HOT: Final = 64
 """Times that a basic block is evaluated before its region is compiled."""
@@ -67,13 +71,16 @@ class LlvmBackend:
         period: int = SLICE,
         samples: int = SAMPLES,
         cache: bool = True,
+        log: InstructionLog | None = None,
     ) -> None:
-        """`hot`, `period`, `samples`: see `HOT`, `SLICE` and `SAMPLES`. `cache`: use `store`."""
+        """`hot`, `period`, `samples`: see `HOT`, `SLICE` and `SAMPLES`. `cache`: use `store`. Code that writes a
+        `log` is other code, and is not kept there."""
         self.hot: Final = hot
         self.period: Final = max(period, 2 * TUNED_LIMIT)  # any basic block is shorter
         self.samples: Final = samples
-        self.native: Final = Native(memory, open_store() if cache else None)
-        self.evaluator: Final = Evaluator(memory)
+        self.native: Final = Native(memory, open_store() if cache and log is None else None, log=log)
+        plain = Evaluator(memory)
+        self.evaluator: Final[Backend] = plain if log is None else LoggedEvaluator(plain, log)
         self.clock: Final = memory.clock
         self.heads: Final[dict[int, Head]] = {}
         """PC | Thumb → a basic block that has been evaluated, in any address space."""

@@ -23,6 +23,7 @@ class Env:
     READ_RUNS: Final = 48  # host address of 2^20 entries: the run of pages that an entry of the table belongs to
     WRITE_RUNS: Final = 56
     MISS: Final = 64  # host address of `tables.miss`, which TUNED regions call
+    LOG: Final = 80  # host address where the instruction log ends when the budget is used up
     WINDOWS: Final = 1024  # WINDOW_COUNT windows
     SIZE: Final = 4096
 

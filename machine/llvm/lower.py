@@ -47,11 +47,13 @@ PROFILE: Final = """attributes #0 = { nounwind "no-jump-tables"="true" }
 class Lowering(Accesses):
     """Lowers one region. `text()` is the LLVM function."""
 
-    def __init__(self, name: str, thumb: int, runs: list[list[Step]], shape: Shape) -> None:
-        """`runs`: the region's basic blocks, the entry's first; each a list of consecutive instructions."""
+    def __init__(self, name: str, thumb: int, runs: list[list[Step]], shape: Shape, logs: bool = False) -> None:
+        """`runs`: the region's basic blocks, the entry's first; each a list of consecutive instructions. `logs`: it
+        writes the instruction log."""
         super().__init__(runs[0][0], shape is Shape.TUNED)
         self.function: Final = name
         self.thumb: Final = thumb
+        self.logs: Final = logs
         self.runs: Final = {run[0].address: run for run in runs}
         self.entry: Final = runs[0][0].address
         self.plans: Final[dict[int, Plan]] = {}
@@ -145,12 +147,24 @@ class Lowering(Accesses):
         self._label(f"t{label}")
         self.out.append(f"store i64 {rest}, ptr {budget}")
         self._aside(f"o{label}", head, Exit.BUDGET, 0)
+        if self.logs:
+            self._log(run, have)
         ended = False
         for index, step in enumerate(run):
             self._step, self._unused = step, count - index
             ended = self._instruction(step)
         if not ended:
             self._go(run[-1].following, run[-1].after)
+
+    def _log(self, run: list[Step], have: str) -> None:
+        """Write a basic block's addresses to the instruction log: see `machine.log`. What is left of the budget
+        says where they belong, so that those of instructions that are not reached are written over."""
+        pointer = self.define(f"getelementptr i8, ptr %e, i64 {Env.LOG}")
+        end, back = self.define(f"load ptr, ptr {pointer}"), self.define(f"sub i64 0, {have}")
+        at = self.define(f"getelementptr i32, ptr {end}, i64 {back}")
+        for index, step in enumerate(run):
+            place = self.define(f"getelementptr i32, ptr {at}, i64 {index}")
+            self.out.append(f"store i32 {step.address | self.thumb}, ptr {place}, align 4")
 
     def _instruction(self, step: Step) -> bool:
         """Lower one instruction; True if the flow does not go on behind it."""

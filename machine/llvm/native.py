@@ -18,6 +18,7 @@ from retrap.machine.llvm.region import Code, Region, discover
 from retrap.machine.llvm.store import Record, Store, digest_of
 from retrap.machine.llvm.tables import EMPTY_WINDOWS, LAST_PAGE, MISS, REACH, PageTable, host_address
 from retrap.machine.llvm.tables import text as miss_text
+from retrap.machine.log import InstructionLog
 from retrap.machine.memory import PhysicalMemory, RamRegion
 from retrap.machine.space import READ, WRITE, AddressSpace
 
@@ -272,8 +273,16 @@ _EMPTY_CACHE: Final = memoryview(b"\xff" * CACHE_BYTES).cast("Q")
 class Native:
     """The native half of a CPU: compiled regions of all address spaces of one physical memory."""
 
-    def __init__(self, memory: PhysicalMemory, store: Store | None = None, limit: int = CODE_LIMIT) -> None:
+    def __init__(
+        self,
+        memory: PhysicalMemory,
+        store: Store | None = None,
+        limit: int = CODE_LIMIT,
+        log: InstructionLog | None = None,
+    ) -> None:
         self.store: Final = store
+        self.log: Final = log
+        """Where regions write what they execute, if anybody wants to know."""
         self.shelf: Final[dict[int, list[Record]]] = {}
         """PC | Thumb → what earlier runs compiled for code that started like this."""
         self.reached: Final[set[int]] = set()
@@ -425,7 +434,7 @@ class Native:
             self.flush()
         names = [f"r{region.key:x}" for region in regions]
         texts = [
-            Lowering(name, region.key & 1, region.runs, shape).text()
+            Lowering(name, region.key & 1, region.runs, shape, self.log is not None).text()
             for name, region in zip(names, regions, strict=True)
         ]
         compiler = self.compiler()
@@ -479,7 +488,8 @@ class Native:
         (address, _), (self.miss, _) = self._door.load(data, [trampoline.NAME, MISS])
         for native in self.spaces.values():
             native.env[Env.MISS >> 3] = self.miss
-        self.enter = trampoline.make_callable(address)
+        enter = trampoline.make_callable(address)
+        self.enter = enter if self.log is None else self.log.logging(enter, Env.LOG)
 
     def flush(self) -> None:
         """Drop all compiled code."""
