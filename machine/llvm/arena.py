@@ -1,7 +1,8 @@
 """Executable host memory, and just enough of ELF to put functions there.
 
-Generated functions call nothing and mostly need no relocation: their text is copied as it is. Objects that
-cannot be copied (another host, another format, relocations, constants) go through `compiler.Linker`.
+Generated functions call nothing and mostly need no relocation: their text is copied as it is. Where there are
+constants (floating point has some), they are put behind the text. Objects that cannot be copied (another host,
+another format, other relocations) go through `compiler.Linker`.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import struct
 from typing import Any, Final, final
 
 CHUNK: Final = 1 << 20
+ALIGNMENT: Final = 64
 
 
 class Unsuitable(Exception):
     """An object file that is not for copying."""
 
 
-def text_of(data: bytes) -> tuple[bytes, dict[str, int]]:
-    """The .text section of an x86-64 ELF object without relocations, and its functions' offsets.
+def text_of(data: bytes) -> tuple[bytes, dict[str, int], bool]:
+    """The code of an x86-64 ELF object with the constants that it refers to behind it, its functions' offsets, and
+    whether each function stands alone (there are no constants).
 
     Raises `Unsuitable` for any other.
     """
@@ -29,33 +32,59 @@ def text_of(data: bytes) -> tuple[bytes, dict[str, int]]:
         raise Unsuitable from None
 
 
-def _text_of(data: bytes) -> tuple[bytes, dict[str, int]]:
+_PC32: Final = 2
+
+
+def _text_of(data: bytes) -> tuple[bytes, dict[str, int], bool]:
     if data[:6] != b"\x7fELF\x02\x01" or struct.unpack_from("<H", data, 18)[0] != 62:
         raise Unsuitable
     (table,) = struct.unpack_from("<Q", data, 40)
     size, count, names_index = struct.unpack_from("<HHH", data, 58)
     sections = [struct.unpack_from("<IIQQQQIIQQ", data, table + n * size) for n in range(count)]
     names_at = sections[names_index][4]
-    text_index, symbols, strings = -1, None, 0
-    for index, (name, kind, flags, _, _, length, link, _, _, _) in enumerate(sections):
+    text_index, symbols, strings, relocations = -1, None, 0, None
+    constants: list[int] = []
+    for index, section in enumerate(sections):
+        name, kind, flags, _, _, length, link = section[:7]
         title = _string(data, names_at + name)
         if title == ".text":
             text_index = index
         elif kind == 2:
-            symbols, strings = sections[index], sections[link][4]
-        elif length and ((flags & 2 and title != ".eh_frame") or title.startswith((".rela.text", ".rel.text"))):
+            symbols, strings = section, sections[link][4]
+        elif title == ".rela.text":
+            relocations = section
+        elif title.startswith(".rodata") and kind == 1:
+            constants.append(index)
+        elif length and ((flags & 2 and title != ".eh_frame") or title.startswith(".rel.text")):
             raise Unsuitable
     if text_index < 0 or symbols is None:
         raise Unsuitable
     start, length = sections[text_index][4:6]
-    functions = {}
+    code = bytearray(data[start : start + length])
+    places = {text_index: 0}
+    for index in constants:
+        at, amount, alignment = sections[index][4], sections[index][5], max(sections[index][8], 1)
+        if alignment > ALIGNMENT:
+            raise Unsuitable
+        code += bytes(-len(code) % alignment)
+        places[index] = len(code)
+        code += data[at : at + amount]
+    functions, values = {}, []
     for at in range(symbols[4], symbols[4] + symbols[5], 24):
-        name, info, _, section, value, _ = struct.unpack_from("<IBBHQQ", data, at)
-        if info & 15 == 2 and section == text_index:
+        name, info, _, where, value, _ = struct.unpack_from("<IBBHQQ", data, at)
+        values.append(places[where] + value if where in places else None)
+        if info & 15 == 2 and where == text_index:
             if value >= length:
                 raise Unsuitable
             functions[_string(data, strings + name)] = value
-    return data[start : start + length], functions
+    if relocations is not None:
+        for at in range(relocations[4], relocations[4] + relocations[5], 24):
+            offset, info, addend = struct.unpack_from("<QQq", data, at)
+            target = values[info >> 32]
+            if info & 0xFFFFFFFF != _PC32 or target is None or not 0 <= offset <= length - 4:
+                raise Unsuitable
+            struct.pack_into("<i", code, offset, target + addend - offset)
+    return bytes(code), functions, not constants
 
 
 def _string(data: bytes, at: int) -> str:
@@ -76,12 +105,14 @@ class Arena:
         """Bytes of code held."""
 
     def load(self, data: bytes, names: list[str]) -> list[tuple[int, int]]:
-        """(Host address, size in bytes) of the functions `names` of an object file; size 0 if not copied."""
+        """(Host address, size in bytes) of an object file's functions `names`; size 0 unless they stand alone."""
         try:
-            text, functions = text_of(data)
+            text, functions, alone = text_of(data)
             ends = sorted([*functions.values(), len(text)])
             found = [functions[name] for name in names]
             base = self.place(text)
+            if not alone:
+                return [(base + at, 0) for at in found]
             return [(base + at, next(end for end in ends if end > at) - at) for at in found]
         except (Unsuitable, KeyError, OSError):
             if self._linker is None:
@@ -94,7 +125,7 @@ class Arena:
 
     def place(self, text: bytes) -> int:
         """Host address of a copy of `text`. Raises `OSError` if the host forbids it."""
-        length = (len(text) + 63) & ~63
+        length = (len(text) + ALIGNMENT - 1) & -ALIGNMENT
         if length > self._free:
             size = max(CHUNK, length)
             made = mmap.mmap(-1, size, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)

@@ -29,7 +29,9 @@ UNKNOWN: Final = -1
 class Facts:
     """Of a block, wherever it lies."""
 
-    __slots__ = ("_target", "_target2", "calls", "ends", "it", "lowerable", "plain", "sets", "switches")
+    __slots__ = (
+        "_target", "_target2", "calls", "ends", "floats", "it", "lowerable", "modes", "plain", "sets", "switches",
+    )  # fmt: skip
 
     def __init__(self, block: Block) -> None:
         insts = (*block.prologue, *block.body)
@@ -48,6 +50,10 @@ class Facts:
         """It may change the instruction set."""
         self.plain: Final = not self.ends and all(i.op in PURE or i.op in _MOVES for i in block.body)
         """The body can be done and dropped again: it touches nothing but slots."""
+        self.floats: Final = any(i.op is Op.CALL for i in insts)
+        """It computes with helpers: floating point, mostly."""
+        self.modes: Final = Slot.FPSCR in self.sets and not self.floats
+        """It may change more of the FPSCR than flags and condition."""
         self.it: Final = _written_it(block)
         """ITSTATE that it writes, or UNKNOWN if none (it then advances)."""
         self._target: Final = _target(block, 0)

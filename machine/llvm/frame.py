@@ -58,6 +58,9 @@ class Frame(Emitter):
         self._step = first
         self._unused = 0  # instructions paid for, from this one on
         self._late = True
+        self._sticky = False  # the FPSCR is known to be as `sticky` wants it, and FPEXC.EN to be 1
+        self._writers: dict[tuple[tuple[int, Operand], ...], str] = {}
+        """TUNED: what is pending → the label of a side path that writes it and leaves, on the way here."""
 
     def _label(self, label: str) -> None:
         self.out.append(f"{label}:")
@@ -79,14 +82,29 @@ class Frame(Emitter):
         """A side path that writes what is pending and leaves."""
         side, pointers = self.enter_side(True), self._pointers
         self._label(label)
-        for slot, value in self.pending.items():
-            self._store(slot, 32, value)
         if touched:
             at = self.define(f"getelementptr i8, ptr %e, i64 {Env.TOUCHED}")
             self.out.append(f"store i32 {touched}, ptr {at}")
-        self._exit(pc, unused, why)
+        if self.tuned and self.pending:
+            # The side paths that write the same share it.
+            key = tuple(self.pending.items())
+            writer = self._writers.get(key)
+            self.out.append(f"store i64 {packed(pc, unused, why)}, ptr %why")
+            self.out.append(f"br label %{writer or label + 'w'}")
+            if writer is None:
+                self._writers[key] = label + "w"
+                self._label(label + "w")
+                self._write_all()
+                self.out.append("br label %leave")
+        else:
+            self._write_all()
+            self._exit(pc, unused, why)
         self.leave_side(side)
         self._pointers = pointers
+
+    def _write_all(self) -> None:
+        for slot, value in self.pending.items():
+            self._store(slot, 32, value)
 
     # -- slots -------------------------------------------------------------------------------------------
 
@@ -108,6 +126,8 @@ class Frame(Emitter):
     def _get(self, slot: int, width: int) -> Operand:
         if slot == Slot.PC:
             return self._step.address
+        if slot == Slot.FPEXC_EN and self._sticky:
+            return 1
         key = slot if width == 32 else slot + DOUBLE
         value = self.known.get(key)
         if value is None:

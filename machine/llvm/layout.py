@@ -24,8 +24,13 @@ class Env:
     WRITE_RUNS: Final = 56
     MISS: Final = 64  # host address of `tables.miss`, which TUNED regions call
     LOG: Final = 80  # host address where the instruction log ends when the budget is used up
+    FLAGS: Final = 72  # 32 bits: flags that a helper raised; NOT_DONE: it is the evaluator's
+    HELPERS: Final = 128  # host addresses of the functions in `helpers`
     WINDOWS: Final = 1024  # WINDOW_COUNT windows
     SIZE: Final = 4096
+
+
+NOT_DONE: Final = 0xFFFFFFFF
 
 
 class Window:

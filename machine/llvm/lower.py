@@ -17,14 +17,16 @@ from typing import Final, final
 
 from retrap.machine.context import Slot
 from retrap.machine.ir.ops import Inst, Op
+from retrap.machine.llvm import helpers
 from retrap.machine.llvm.accesses import Accesses
 from retrap.machine.llvm.blocks import plan_accesses
-from retrap.machine.llvm.floats import FLOATS
 from retrap.machine.llvm.frame import Step as Step
 from retrap.machine.llvm.groups import Plan
 from retrap.machine.llvm.layout import Env, Exit
 from retrap.machine.llvm.rules import PURE, Operand
 from retrap.machine.llvm.shapes import Forms, describe, leaves_of, rebuild
+from retrap.machine.llvm.sticky import CLEAR, MODE, STICKY, STICKY_FLOATS
+from retrap.machine.softfloat.control import FZ, RMODE
 
 
 class Shape(IntEnum):
@@ -39,9 +41,14 @@ VERSIONS: Final = 3
 
 PROFILE: Final = """attributes #0 = { nounwind "no-jump-tables"="true" }
 !0 = !{!"branch_weights", i32 1, i32 2000}
-!1 = !{}"""
-"""#0: a function is all in its text, so that it can be copied. !0: leaving a region because of an access is rare.
+!1 = !{}
+!2 = !{!"branch_weights", i32 2000, i32 1}"""
+"""#0: a function is all in its text, so that it can be copied. !0, !2: leaving a region in the middle is rare.
 !1: page tables do not change while a region runs."""
+
+STICKY_FORM: Final[Forms] = ((-1, (0, 1)),)
+"""Comes first in the forms of a block that is lowered for `sticky` floating point."""
+
 
 @final
 class Lowering(Accesses):
@@ -56,11 +63,14 @@ class Lowering(Accesses):
         self.logs: Final = logs
         self.runs: Final = {run[0].address: run for run in runs}
         self.entry: Final = runs[0][0].address
+        self.helps = False  # it calls `helpers`
         self.plans: Final[dict[int, Plan]] = {}
         self.returns: Final[set[int]] = set()  # TUNED: addresses that calls inside the region return to
         self.leaves: Final[dict[str, int]] = {}  # TUNED: allocas of what unwritten flags start from, and their bits
         self._versions: Final[dict[int, dict[Forms, str]]] = {address: {} for address in self.runs}
         self._queue: Final[list[tuple[int, Forms, str]]] = []
+        self._fpscr = -1  # number of the value that is the FPSCR in this instruction
+        self._controls: set[int] = set()  # of those that are VFP's control word, when `_sticky`
         self._results: Final[dict[int, tuple[str, ...]]] = {}  # of helpers called in this instruction
 
     def text(self) -> str:
@@ -136,7 +146,13 @@ class Lowering(Accesses):
         if plan is None:
             plan = self.plans[head] = Plan(run)
         self._plan, self._checked, self._aligned = plan, {}, set()
+        self._writers = {}
         self._label(label)
+        self._sticky = forms[:1] == STICKY_FORM
+        if self._sticky:
+            forms = forms[1:]
+        elif self.tuned and self._floats(head):
+            self._try_sticky(head, forms, label)
         leaves = {n: self.define(f"load i{w}, ptr %f{n}_{w}") for n, w in leaves_of(forms).items()}
         self.pending = rebuild(forms, leaves)
         self.known = dict(self.pending)
@@ -156,6 +172,16 @@ class Lowering(Accesses):
         if not ended:
             self._go(run[-1].following, run[-1].after)
 
+    def _try_sticky(self, head: int, forms: Forms, label: str) -> None:
+        """Go on in the same block as it is lowered for `sticky` floating point, if that is the mode now."""
+        fpscr = self.define(f"load i32, ptr {self._pointer(Slot.FPSCR)}")
+        mode = self.define(f"and i32 {fpscr}, {MODE}")
+        enabled = self.define(f"load i32, ptr {self._pointer(Slot.FPEXC_EN)}")
+        both = self.define(f"icmp eq i32 {mode}, {STICKY}"), self.define(f"icmp eq i32 {enabled}, 1")
+        good = self.define(f"and i1 {both[0]}, {both[1]}")
+        self.out.append(f"br i1 {good}, label %{self._version(head, STICKY_FORM + forms)}, label %n{label}")
+        self._label(f"n{label}")
+
     def _log(self, run: list[Step], have: str) -> None:
         """Write a basic block's addresses to the instruction log: see `machine.log`. What is left of the budget
         says where they belong, so that those of instructions that are not reached are written over."""
@@ -169,11 +195,13 @@ class Lowering(Accesses):
     def _instruction(self, step: Step) -> bool:
         """Lower one instruction; True if the flow does not go on behind it."""
         block, known = step.block, step.facts
+        self._sticky = self._sticky and not known.modes
         if not known.lowerable:
             self._write_pending()
             self._exit(step.address, self._unused, Exit.STEP)
             return True
         self.values = {}
+        self._fpscr, self._controls = -1, set()
         for inst in block.prologue:
             self._operation(inst)
         condition = self.values[block.condition] if block.condition >= 0 else 1
@@ -221,14 +249,14 @@ class Lowering(Accesses):
         self._label(f"y{here}")
         side = self.enter_side(False)
         known, pending = dict(self.known), dict(self.pending)
-        checked, aligned = dict(self._checked), set(self._aligned)
+        checked, aligned, writers = dict(self._checked), set(self._aligned), dict(self._writers)
         self._late = False
         if not self._body(step):
             self.out.append(f"br label %n{here}")
         self._late = True
         self.leave_side(side)
         self.known, self.pending = known, pending
-        self._checked, self._aligned = checked, aligned
+        self._checked, self._aligned, self._writers = checked, aligned, writers
         for slot in step.facts.sets:
             self._forget(slot)
         self._label(f"n{here}")
@@ -286,23 +314,30 @@ class Lowering(Accesses):
     def _hand_over(self, target: int, other: int, it: int) -> Forms:
         """Before going on at one of two addresses: leave unwritten flags for the next block, if it is in the region
         and lowered for that; else write them. The forms that are left."""
+        inside = [address for address in (target, other) if self._inside(address, it)]
+        mode: Forms = STICKY_FORM if self._sticky else ()
         carried = None
-        if self.tuned and self._late and (self._inside(target, it) or self._inside(other, it)):
+        if self.tuned and self._late and inside:
             if Slot.IT in self.pending:
                 self._store(Slot.IT, 32, self.pending.pop(Slot.IT))
-            if self.pending:
+            if self.pending and (self._sticky or not any(self._floats(address) for address in inside)):
                 carried = describe(self.pending)
         if carried is not None:
-            forms, leaves = carried
-            if all(self._welcome(address, forms) for address in (target, other) if self._inside(address, it)):
+            forms, leaves = mode + carried[0], carried[1]
+            if all(self._welcome(address, forms) for address in inside):
                 for index, (value, width) in enumerate(leaves):
                     self.leaves[f"f{index}_{width}"] = width
                     self.out.append(f"store i{width} {value}, ptr %f{index}_{width}")
                 return forms
         self._write_pending()
-        return ()
+        return mode if all(self._welcome(address, mode) for address in inside) else ()
+
+    def _floats(self, address: int) -> bool:
+        """Whether a basic block computes with helpers: then it is large, and lowered for as little as possible."""
+        return any(step.facts.floats for step in self.runs[address])
 
     def _welcome(self, address: int, forms: Forms) -> bool:
+        """Whether a block may be lowered for these, or is."""
         versions = self._versions[address]
         return forms in versions or len(versions) < VERSIONS
 
@@ -346,10 +381,14 @@ class Lowering(Accesses):
             b: Operand = values[inst.b] if inst.b >= 0 else 0
             c: Operand = values[inst.c] if inst.c >= 0 else 0
             values[inst.d] = self.make(op, inst.width, inst.imm, a, b, c)
+            if self._sticky:
+                self._modes(inst, b)
         elif op is Op.CONST:
             values[inst.d] = inst.imm
         elif op is Op.GET:
             values[inst.d] = self._get(inst.imm, 32)
+            if inst.imm == Slot.FPSCR:
+                self._fpscr = inst.d
         elif op is Op.GET64:
             values[inst.d] = self._get(inst.imm, 64)
         elif op is Op.SET64:
@@ -371,14 +410,37 @@ class Lowering(Accesses):
         """A helper's common case; the evaluator does the others."""
         assert isinstance(inst.extra, tuple)
         name, numbers, _ = inst.extra
-        results, good = FLOATS[name](self, tuple(self.force(self.values[n]) for n in numbers))
-        self._results[inst.d] = results
-        if good != "true":
-            self.fresh += 1
-            label = f"u{self.fresh}"
-            self.out.append(f"br i1 {good}, label %{label}, label %{label}x")
-            self._aside(f"{label}x", self._step.address, Exit.STEP, self._unused)
-            self._label(label)
+        arguments = tuple(self.force(self.values[n]) for n in numbers)
+        if numbers[-1] in self._controls:
+            result, good, second = STICKY_FLOATS[name](self, arguments)
+            self._results[inst.d] = result, "0"
+        else:
+            self.helps = True
+            results, good = helpers.call(self, name, arguments)
+            self._results[inst.d], second = results, None
+        if good == "true":
+            return
+        self.fresh += 1
+        label = f"u{self.fresh}"
+        self.out.append(f"br i1 {good}, label %{label}, label %{label}x, !prof !2")
+        if second is not None:
+            side, pointers = self.enter_side(True), self._pointers
+            self._label(f"{label}x")
+            self.out.append(f"br i1 {second()}, label %{label}, label %{label}y")
+            self.leave_side(side)
+            self._pointers = pointers
+        self._aside(f"{label}{'y' if second is not None else 'x'}", self._step.address, Exit.STEP, self._unused)
+        self._label(label)
+
+    def _modes(self, inst: Inst, b: Operand) -> None:
+        """What `sticky` says of an operation's result."""
+        if inst.op is Op.AND and inst.a == self._fpscr and isinstance(b, int):
+            if not b & ~CLEAR:
+                self.values[inst.d] = 0
+            elif b & RMODE and b & FZ:
+                self._controls.add(inst.d)
+        elif inst.op is Op.OR and inst.a in self._controls and isinstance(b, int) and not b & FZ:
+            self._controls.add(inst.d)
 
     def _trap_if(self, when: Operand) -> None:
         """The evaluator takes the trap, if there is one."""

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Container
 from typing import TYPE_CHECKING, Final, final
 
+from retrap.machine.llvm import helpers
 from retrap.machine.llvm.arena import Arena
 from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env
 from retrap.machine.llvm.lower import Lowering, Shape
@@ -46,6 +47,7 @@ class Compiled:
         "address",
         "code",
         "heads",
+        "helps",
         "instructions",
         "kept",
         "key",
@@ -66,6 +68,7 @@ class Compiled:
         code: tuple[bytes, ...],
         heads: tuple[int, ...],
         instructions: int,
+        helps: bool,
     ) -> None:
         self.shape: Final = shape
         self.key: Final = key  # PC | Thumb
@@ -75,6 +78,7 @@ class Compiled:
         self.code: Final = code
         self.heads: Final = heads  # PC | Thumb of its basic blocks
         self.instructions: Final = instructions
+        self.helps: Final = helps  # it calls `helpers`
         self.pages: Final = tuple(
             sorted({page for low, high in spans for page in range(low >> 12, (high + 4095) >> 12)})
         )
@@ -116,7 +120,7 @@ class NativeSpace:
         env[Env.READ_TABLE >> 3], env[Env.READ_RUNS >> 3] = self.reads.addresses()
         env[Env.WRITE_TABLE >> 3], env[Env.WRITE_RUNS >> 3] = self.writes.addresses()
         env[Env.JUMP_CACHE >> 3] = host_address(self._maps[0])
-        env[Env.MISS >> 3] = owner.miss
+        owner.equip(env)
         self.entries: Final[dict[int, Compiled]] = {}
         self.code_pages: Final[dict[int, CodePage]] = {}
         self.writable: Final[dict[int, int]] = {}
@@ -302,6 +306,9 @@ class Native:
         self.enter: Enter | None = None
         self.miss = 0
         """Host address of `tables.miss`, once it is there."""
+        self.helpers: list[int] = [0] * len(helpers.INDEX)
+        """Host addresses of `helpers`, in the order of `helpers.INDEX`."""
+        self._helping = False
         self.compiled = 0
         """Regions compiled so far; with how many basic blocks and instructions."""
         self.blocks = 0
@@ -406,10 +413,12 @@ class Native:
             address = self.arena.place(record.text)
         except OSError:
             return False
-        shape = Shape(record.shape)
+        shape, helps = Shape(record.shape & 1), bool(record.shape & 2)
         made = Compiled(
-            shape, record.key, address, 0, record.spans, code, record.heads, record.instructions
+            shape, record.key, address, 0, record.spans, code, record.heads, record.instructions, helps
         )
+        if helps:
+            self._make_helpers()
         self.fetched += 1
         self.reached.update(record.heads)
         self.library.setdefault(record.key, []).insert(0, made)
@@ -433,23 +442,29 @@ class Native:
         if self.arena.size > self.limit:
             self.flush()
         names = [f"r{region.key:x}" for region in regions]
-        texts = [
-            Lowering(name, region.key & 1, region.runs, shape, self.log is not None).text()
+        lowerings = [
+            Lowering(name, region.key & 1, region.runs, shape, self.log is not None)
             for name, region in zip(names, regions, strict=True)
         ]
+        texts = [lowering.text() for lowering in lowerings]
         compiler = self.compiler()
         if compiler is None:
             return
         data = compiler.compile("\n".join(texts), shape)
         if self.enter is None:
             self._make_enter()
-        for region, (address, size) in zip(regions, self.arena.load(data, names), strict=True):
-            self._add(native, region, address, size, shape)
+        if any(lowering.helps for lowering in lowerings):
+            self._make_helpers()
+        placed = self.arena.load(data, names)
+        for region, lowering, (address, size) in zip(regions, lowerings, placed, strict=True):
+            self._add(native, region, address, size, shape, lowering.helps)
 
-    def _add(self, native: NativeSpace, region: Region, address: int, size: int, shape: Shape) -> None:
+    def _add(
+        self, native: NativeSpace, region: Region, address: int, size: int, shape: Shape, helps: bool
+    ) -> None:
         heads = tuple(run[0].address | region.key & 1 for run in region.runs)
         made = Compiled(
-            shape, region.key, address, size, region.spans, region.code, heads, region.instructions
+            shape, region.key, address, size, region.spans, region.code, heads, region.instructions, helps
         )
         made.kept = native.looked.get(region.key >> 12, "")
         self.compiled += 1
@@ -476,20 +491,45 @@ class Native:
         """The way into native code; none where nothing can be compiled."""
         from retrap.machine.llvm import trampoline
 
-        store, name = self.store, self.store.special(trampoline.NAME) if self.store is not None else ""
-        data = store.read(name) if store is not None else None
+        text = trampoline.text() + miss_text() + helpers.missing_text()
+        made = self._at_door(text, [trampoline.NAME, MISS, helpers.MISSING])
+        if made is None:
+            return
+        address, self.miss, missing = made
+        self.helpers = [missing] * len(helpers.INDEX)
+        for native in self.spaces.values():
+            self.equip(native.env)
+        enter = trampoline.make_callable(address)
+        self.enter = enter if self.log is None else self.log.logging(enter, Env.LOG)
+
+    def _make_helpers(self) -> None:
+        """What regions call for floating point."""
+        if not self._helping:
+            self._helping = True
+            made = self._at_door(helpers.text(), [helpers.name_of(key) for key in helpers.INDEX])
+            if made is not None:
+                self.helpers = made
+                for native in self.spaces.values():
+                    self.equip(native.env)
+
+    def _at_door(self, text: str, names: list[str]) -> list[int] | None:
+        """Host addresses of functions that belong to no guest; None where nothing can be compiled."""
+        store, title = self.store, self.store.special(names[0]) if self.store is not None else ""
+        data = store.read(title) if store is not None else None
         if data is None:
             compiler = self.compiler()
             if compiler is None:
-                return
-            data = compiler.compile(trampoline.text() + miss_text(), Shape.TUNED)
+                return None
+            data = compiler.compile(text, Shape.TUNED)
             if store is not None:
-                store.write(name, data)
-        (address, _), (self.miss, _) = self._door.load(data, [trampoline.NAME, MISS])
-        for native in self.spaces.values():
-            native.env[Env.MISS >> 3] = self.miss
-        enter = trampoline.make_callable(address)
-        self.enter = enter if self.log is None else self.log.logging(enter, Env.LOG)
+                store.write(title, data)
+        return [address for address, _ in self._door.load(data, names)]
+
+    def equip(self, env: memoryview) -> None:
+        """Tell an environment where these functions are."""
+        env[Env.MISS >> 3] = self.miss
+        for index, address in enumerate(self.helpers):
+            env[(Env.HELPERS >> 3) + index] = address
 
     def flush(self) -> None:
         """Drop all compiled code."""
@@ -507,8 +547,8 @@ def _save(store: Store, library: dict[int, list[Compiled]]) -> None:
         for made in versions:
             if made.kept and made.size:
                 record = Record(
-                    made.shape, made.key, made.instructions, made.spans, made.heads, digest_of(made.code),
-                    ctypes.string_at(made.address, made.size),
+                    made.shape | made.helps << 1, made.key, made.instructions, made.spans, made.heads,
+                    digest_of(made.code), ctypes.string_at(made.address, made.size),
                 )  # fmt: skip
                 files.setdefault(made.kept, []).append(record)
     for name, records in files.items():

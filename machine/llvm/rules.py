@@ -69,6 +69,8 @@ class Emitter:
                 return folded(op, width, imm, a, b, c)
         elif isinstance(a, Node) and op is Op.TRUNC and a.op is Op.ZEXT and a.width == imm:
             return a.a
+        elif b == 0 and op in (Op.OR, Op.XOR, Op.ADD, Op.SUB) and isinstance(b, int):
+            return a
         depth = 1
         for x in (a, b, c):
             if isinstance(x, Node) and not x.name and x.depth >= depth:
