@@ -20,6 +20,8 @@ from retrap.loader.manifest import Manifest, load_manifest, manifest_from_data
 from retrap.loader.settle import settle
 from retrap.machine.cpu import Cpu, lacks
 from retrap.tools.errors import Status, UsageError
+from retrap.tools.junit import Suite
+from retrap.tools.junit import report as junit_report
 from retrap.tools.session import End, Session, SessionResult, Watcher
 from retrap.traces.errors import TraceError
 from retrap.traces.reader import Reader
@@ -62,6 +64,7 @@ class BootResult:
     state_digest: str
     wall_s: float
     deaths: tuple[str, ...] = ()
+    tests: Mapping[str, int] | None = None  # of the public test suite, if the guest printed its results
 
     @property
     def status(self) -> Status:
@@ -192,6 +195,7 @@ def run(
     check: str = "off",
     console: Callable[[bytes], None] | None = None,
     report: Callable[[Record], None] | None = None,
+    junit: Path | None = None,
     cache: bool = True,
     warn: Callable[[str], None] | None = None,
 ) -> BootResult:
@@ -203,6 +207,20 @@ def run(
     started = time.perf_counter()
     plan = prepared.plan
     session = Session(plan, backend, check, cache)
+    suite = Suite()
+    outcome = "not known: retrap failed"
+
+    def heard(data: bytes) -> None:
+        suite.feed(data, session.cpu.retired)
+        if console is not None:
+            console(data)
+
+    def write_junit() -> None:
+        if junit is not None:
+            about = {"kernel": plan.release.name, "platform": plan.platform, "image_sha256": prepared.image.sha256}
+            write_file(junit, junit_report(suite, plan.clock_hz, outcome, session.cpu.retired, about))
+
+    write_junit()  # so that a place which cannot be written is said before the run
     kernel = session.kernel
     watchers: list[Watcher] = []
     recorder: Recorder | None = None
@@ -215,13 +233,16 @@ def run(
     if report is not None:
         watchers.append(Watch(kernel.threads, plan.release, report))
     try:
-        result: SessionResult = session.run(tuple(watchers), console, prepared.manifest.max_instructions)
+        result: SessionResult = session.run(tuple(watchers), heard, prepared.manifest.max_instructions)
+        outcome = result.end.value
         if recorder is not None:
             recorder.close(result.instructions, result.end.value, bytes.fromhex(result.state_digest))
             recorder = None
     finally:
         if recorder is not None:
             recorder.abandon()
+        suite.close(session.cpu.retired)
+        write_junit()
     if warn is not None and backend == "auto":
         say_slow(session.cpu, warn)
     return BootResult(
@@ -236,6 +257,7 @@ def run(
         state_digest=result.state_digest,
         wall_s=round(time.perf_counter() - started, 6),
         deaths=result.deaths,
+        tests=suite.counts if suite.cases else None,
     )
 
 
@@ -253,6 +275,7 @@ def boot(
     check: str = "off",
     console: Callable[[bytes], None] | None = None,
     report: Callable[[Record], None] | None = None,
+    junit: str | Path | None = None,
     cache: bool = True,
 ) -> BootResult:
     """Boot a root task and run it until it halts, dies, is quiescent, or a limit is reached.
@@ -277,6 +300,7 @@ def boot(
         check=check,
         console=console,
         report=report,
+        junit=None if junit is None else Path(junit),
         cache=cache,
     )
 
@@ -315,6 +339,7 @@ def command(
     check: str,
     dry_run: bool,
     summary_file: Path | None,
+    junit: Path | None = None,
     cache: bool = True,
 ) -> int:
     """`retrap boot`."""
@@ -346,7 +371,7 @@ def command(
         report = printer(prepared.plan.release, lambda line: write_error(line + "\n"))
 
     result = run(
-        prepared, trace=trace, backend=backend, check=check, console=write_console, report=report,
+        prepared, trace=trace, backend=backend, check=check, console=write_console, report=report, junit=junit,
         cache=cache, warn=warn,
     )  # fmt: skip
     sys.stdout.flush()
@@ -393,7 +418,7 @@ def statistics(result: BootResult) -> str:
     """What `--stats` prints."""
     mips = result.instructions / result.wall_s / 1e6 if result.wall_s else 0.0
     per_trap = result.wall_s / result.traps * 1e6 if result.traps else 0.0
-    rows = (
+    rows: tuple[tuple[str, str], ...] = (
         ("outcome", result.outcome),
         ("instructions", f"{result.instructions:,}"),
         ("traps", f"{result.traps:,}"),
@@ -401,4 +426,6 @@ def statistics(result: BootResult) -> str:
         ("wall time", f"{result.wall_s:.3f} s ({mips:.1f} MIPS, {per_trap:.1f} µs a trap)"),
         ("state digest", result.state_digest),
     )
+    if result.tests is not None:
+        rows += (("tests", ", ".join(f"{count} {name}" for name, count in result.tests.items())),)
     return "".join(f"retrap: {name + ':':<15}{value}\n" for name, value in rows)

@@ -152,6 +152,9 @@ def boot(
         bool, typer.Option("--dry-run", help="Print the memory map and bootinfo; run nothing.")
     ] = False,
     summary: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result as JSON.")] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the test results that the guest prints, as JUnit XML.")
+    ] = None,
     no_cache: NoCache = False,
 ) -> int:
     """Boot a root task and run it until it halts, dies, is quiescent, or a limit is reached."""
@@ -172,6 +175,7 @@ def boot(
         check=check,
         dry_run=dry_run,
         summary_file=summary,
+        junit=junit,
         cache=not no_cache,
     )
 
