@@ -53,7 +53,8 @@ class Accesses(Frame):
             text = self.force(value)
             if bits < inst.width:
                 text = self.define(f"trunc i{inst.width} {text} to i{bits}")
-        if guard == 1:
+        # A guard that turns out to be constant is not among the accesses that are checked together.
+        if inst.c < 0:
             pointer = self._access(inst)
             self.out.append(f"store i{bits} {text}, ptr {pointer}, align 1")
             return
