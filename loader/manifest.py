@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -116,6 +116,8 @@ def load_manifest(path: str | Path | None = None, overrides: Mapping[str, Any] |
     source = _Source(toml, tuple(overrides or ()), Path(path).parent if path is not None else Path())
     data = copy.deepcopy(toml.data) if toml is not None else {}
     for key, value in (overrides or {}).items():
+        if key == "devices" and isinstance(data.get(key), list):
+            value = [*data[key], *value]  # more devices, not others
         _merge(data, key.split("."), value)
     document = convert(data, ManifestFile, source.error)
     platform_source = _platform_source(document.platform.name, source)
@@ -225,10 +227,15 @@ def _manifest(
         )
     options = BuildOptions(**{f.name: getattr(document.kernel, f.name) for f in fields(BuildOptions)})
     platform = _platform(file, document.platform, release, options)
+    platform = replace(platform, devices=_with_devices(platform.devices, map(_device, document.devices)))
+    own_devices = len(platform.devices) - len(document.devices)
     platform = replace(platform, device_tree=files.device_tree, device_tree_name=files.device_tree_name)
     overridden = set(data.get("platform") or ()) & set(PlatformTable.__struct_fields__)
 
     def fail(key: str, reason: str) -> InputError:
+        match = re.match(r"devices\[(\d+)\](.*)", key)
+        if match is not None and int(match[1]) >= own_devices:
+            return source.error(f"devices[{int(match[1]) - own_devices}]{match[2]}", reason)
         # The manifest's key if it has one of that name, else the platform file's.
         if re.split(r"[.\[]", key)[0] in overridden:
             return source.error(f"platform.{key}", reason)
@@ -255,6 +262,13 @@ def _manifest(
         platform_data=platform_data,
         source=source,
     )
+
+
+def _with_devices(devices: tuple[Device, ...], more: Iterable[Device]) -> tuple[Device, ...]:
+    """A platform's devices with a manifest's: those that a new one overlaps make room."""
+    added = tuple(more)
+    kept = tuple(d for d in devices if not any(d.span.overlaps(new.span) for new in added))
+    return kept + added
 
 
 def _generic_timer(file: PlatformFile) -> GenericTimer | None:

@@ -240,6 +240,13 @@ class ManifestFile(_Table, frozen=True):
     kernel: Annotated[KernelTable, Meta(description="The kernel and its build options.")] = KernelTable()
     limits: Annotated[LimitsTable, Meta(description="When to stop.")] = LimitsTable()
     input: Annotated[InputTable, Meta(description="What the outside world sends.")] = InputTable()
+    devices: Annotated[
+        list[DeviceTable],
+        Meta(
+            description="More devices than the platform has; one replaces those of the platform that it overlaps. "
+            "`model` may be a Python class here, `module:Class` or `file.py:Class` (docs/devices.md)."
+        ),
+    ] = msgspec.field(default_factory=list)
 
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

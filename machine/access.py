@@ -127,7 +127,7 @@ def _device(
     """The device at `physical` and its base, for an access that it can take: naturally aligned (a doubleword: as
     two words). Device memory faults on others (ARM ARM A3.2.1); a place with nothing at it gives an external abort.
     """
-    found = memory.devices.get(physical >> 12)
+    found = memory.device(physical)
     if found is None:
         raise Abort(address, FaultStatus.EXTERNAL | write)
     if size not in (1, 2, 4, 8) or physical & (min(size, 4) - 1):

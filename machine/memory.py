@@ -60,6 +60,8 @@ class PhysicalMemory:
         self.regions: Final = tuple(RamRegion(base, size) for base, size in regions)
         self.devices: Final[dict[int, tuple[Device, int]]] = {}
         """Physical page number → (device, device base address)."""
+        self.unknown: Callable[[int], None] | None = None
+        """Puts a device at a page's physical address that is neither RAM nor in `devices`, or does not."""
         self.watched: Final[set[int]] = set()
         """Physical pages that hold translated code: whoever writes RAM other than through the methods here
         must call `notice` if the page is among them."""
@@ -81,6 +83,15 @@ class PhysicalMemory:
         """Put a device's registers at `[base, base + size)`, both page-aligned."""
         for page in range(base >> PAGE_BITS, (base + size) >> PAGE_BITS):
             self.devices[page] = (device, base)
+
+    def device(self, address: int) -> tuple[Device, int] | None:
+        """The device at a physical address that is not RAM, and its base."""
+        page = address >> PAGE_BITS
+        found = self.devices.get(page)
+        if found is None and self.unknown is not None:
+            self.unknown(page << PAGE_BITS)
+            found = self.devices.get(page)
+        return found
 
     def notice(self, address: int, size: int) -> None:
         """Bytes of RAM changed: tell the watcher if any of their pages is watched."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,9 +20,12 @@ from retrap.loader.layout import plan as lay_out
 from retrap.loader.manifest import Manifest, load_manifest, manifest_from_data
 from retrap.loader.settle import settle
 from retrap.machine.cpu import Cpu, lacks
+from retrap.machine.devices import Model
+from retrap.tools import devices as user_devices
 from retrap.tools.errors import Status, UsageError
 from retrap.tools.junit import Suite
 from retrap.tools.junit import report as junit_report
+from retrap.tools.serial_input import Live, is_file, unbuffered
 from retrap.tools.session import End, Session, SessionResult, Watcher
 from retrap.traces.errors import TraceError
 from retrap.traces.reader import Reader
@@ -35,6 +39,8 @@ _UNRECORDED: Final = (("image", "path"), ("image", "kernel"), ("platform", "devi
 DEVICE_TREE: Final = "device tree"
 KERNEL: Final = "kernel"
 SERIAL: Final = "serial input"
+LIVE: Final = ("serial input", "live")
+"""The setting of a trace whose records hold serial input."""
 
 MAX_INPUT: Final = 64 << 20
 """Bytes of serial input."""
@@ -47,6 +53,8 @@ class Prepared:
     image: Image
     manifest: Manifest
     plan: BootPlan
+    models: Mapping[str, type[Model]] = field(default_factory=dict)
+    """Devices of the user's own, by the name that the plan gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,7 @@ class BootResult:
     wall_s: float
     deaths: tuple[str, ...] = ()
     tests: Mapping[str, int] | None = None  # of the public test suite, if the guest printed its results
+    warnings: tuple[str, ...] = ()
 
     @property
     def status(self) -> Status:
@@ -79,6 +88,7 @@ _STATUS: Final = {
     End.CRASHED: Status.GUEST_DIED,
     End.LIMIT: Status.LIMIT,
     End.INTERRUPTED: Status.INTERRUPTED,
+    End.DEVICE_FAILED: Status.BAD_INPUT,
 }
 
 
@@ -91,6 +101,7 @@ def prepare(
     arguments: str | None = None,
     max_instructions: int | None = None,
     serial_input: str | Path | None = None,
+    devices: Sequence[str] = (),
     warn: Callable[[str], None] | None = None,
 ) -> Prepared:
     """Read the image and the manifest and lay the system out. Options given here win over the manifest.
@@ -104,6 +115,7 @@ def prepare(
         "platform.name": platform,
         "limits.max_instructions": max_instructions,
         "input.serial": None if serial_input is None else str(serial_input),
+        "devices": [user_devices.parse(text) for text in devices] or None,
     }
     wanted = {key: value for key, value in options.items() if value is not None}
     read = load_manifest(manifest, wanted)
@@ -114,11 +126,20 @@ def prepare(
     loaded = load_image(read.image_path)
     settled = settle(read, loaded, warn) if warn else settle(read, loaded)
     serial = b"" if settled.serial_path is None else read_file(settled.serial_path, MAX_INPUT)
-    return Prepared(loaded, settled, replace(lay_out(loaded, settled), serial_input=serial))
+    plan = replace(lay_out(loaded, settled), serial_input=serial)
+    folder = None if manifest is None else Path(manifest).parent
+    named = {user_devices.parse(text)["model"] for text in devices}
+    foreign = user_devices.foreign(plan)
+    models = {
+        **user_devices.load(name for name in foreign if name in named),
+        **user_devices.load((name for name in foreign if name not in named), folder),
+    }
+    return Prepared(loaded, settled, plan, models)
 
 
-def prepare_from_trace(trace: Reader, kernel: str | None = None) -> Prepared:
-    """The run that a trace records, from what it embeds; `kernel`: on another release."""
+def prepare_from_trace(trace: Reader, kernel: str | None = None, devices: Sequence[str] = ()) -> Prepared:
+    """The run that a trace records, from what it embeds; `kernel`: on another release. `devices`: the classes of
+    the user's own (`module:Class`) that may be loaded for it."""
     try:
         stored = json.loads(trace.header.manifest)
         data, platform = dict(stored["manifest"]), dict(stored["platform"])
@@ -130,11 +151,14 @@ def prepare_from_trace(trace: Reader, kernel: str | None = None) -> Prepared:
     read = manifest_from_data(data, platform, inputs.get(DEVICE_TREE), inputs.get(KERNEL))
     image = Image(trace.header.image_name, trace.image())
     settled = settle(read, image)
-    return Prepared(image, settled, replace(lay_out(image, settled), serial_input=inputs.get(SERIAL, b"")))
+    plan = replace(lay_out(image, settled), serial_input=inputs.get(SERIAL, b""))
+    allowed = {text.rpartition("@")[0] or text for text in devices}
+    wanted = [name for name in user_devices.foreign(plan) if name in allowed]
+    return Prepared(image, settled, plan, user_devices.load(wanted))
 
 
-def header(prepared: Prepared) -> tuple[Header, list[bytes]]:
-    """The header of a trace of this run, and the inputs that it embeds."""
+def header(prepared: Prepared, live: bool = False) -> tuple[Header, list[bytes]]:
+    """The header of a trace of this run, and the inputs that it embeds. `live`: there will be more, in records."""
     manifest, plan = prepared.manifest, prepared.plan
     inputs: list[tuple[str, bytes]] = []
     if manifest.platform.device_tree is not None:
@@ -155,6 +179,8 @@ def header(prepared: Prepared) -> tuple[Header, list[bytes]]:
     settings: list[tuple[str, str]] = []
     if manifest.max_instructions is not None:
         settings.append(("max_instructions", str(manifest.max_instructions)))
+    if live:
+        settings.append(LIVE)
     return (
         Header(
             release=plan.release.name,
@@ -198,15 +224,18 @@ def run(
     junit: Path | None = None,
     cache: bool = True,
     warn: Callable[[str], None] | None = None,
+    typed: int | None = None,
 ) -> BootResult:
     """Run a prepared system to its end, recording into `trace` and reporting each record if asked to.
 
-    `cache`: compiled code may be kept on the disk. `warn` is told when the machine is slower than it could be.
+    `cache`: compiled code may be kept on the disk. `warn` is told when the machine is slower than it could be, and
+    what devices do not do. `typed`: a file descriptor from which serial input comes while the system runs.
     The trace is closed however the run ends, unless retrap itself fails: then it stays a `.partial`.
     """
     started = time.perf_counter()
     plan = prepared.plan
-    session = Session(plan, backend, check, cache)
+    source = None if typed is None else Live(typed, lambda: session.interrupted)
+    session = Session(plan, backend, check, cache, prepared.models, source, warn)
     suite = Suite()
     outcome = "not known: retrap failed"
 
@@ -225,7 +254,7 @@ def run(
     watchers: list[Watcher] = []
     recorder: Recorder | None = None
     if trace is not None:
-        head, inputs = header(prepared)
+        head, inputs = header(prepared, source is not None)
         recorder = Recorder(
             trace, head, prepared.image.data, kernel.threads, plan.release, kernel.digest, inputs
         )
@@ -243,6 +272,8 @@ def run(
             recorder.abandon()
         suite.close(session.cpu.retired)
         write_junit()
+    if result.failure:
+        raise UsageError(result.failure)
     if warn is not None and backend == "auto":
         say_slow(session.cpu, warn)
     return BootResult(
@@ -258,6 +289,7 @@ def run(
         wall_s=round(time.perf_counter() - started, 6),
         deaths=result.deaths,
         tests=suite.counts if suite.cases else None,
+        warnings=result.warnings,
     )
 
 
@@ -272,6 +304,7 @@ def boot(
     backend: str = "auto",
     max_instructions: int | None = None,
     serial_input: str | Path | None = None,
+    devices: Sequence[str] = (),
     check: str = "off",
     console: Callable[[bytes], None] | None = None,
     report: Callable[[Record], None] | None = None,
@@ -280,7 +313,8 @@ def boot(
 ) -> BootResult:
     """Boot a root task and run it until it halts, dies, is quiescent, or a limit is reached.
 
-    `cache`: compiled code may be kept on the disk for later runs. `console` gets the bytes that the guest prints,
+    `devices`: as `--device` names them. `cache`: compiled code may be kept on the disk for later runs. `console`
+    gets the bytes that the guest prints,
     `report` a `Record` of every kernel entry. Raises `retrap.loader.errors.InputError`,
     `retrap.traces.errors.TraceError` or `UsageError` for bad input.
     """
@@ -292,6 +326,7 @@ def boot(
         arguments=arguments,
         max_instructions=max_instructions,
         serial_input=serial_input,
+        devices=devices,
     )
     return run(
         prepared,
@@ -341,6 +376,7 @@ def command(
     summary_file: Path | None,
     junit: Path | None = None,
     cache: bool = True,
+    devices: Sequence[str] = (),
 ) -> int:
     """`retrap boot`."""
     choose("--backend", backend, BACKENDS)
@@ -349,6 +385,7 @@ def command(
     def warn(text: str) -> None:
         write_error(f"retrap: warning: {text}\n")
 
+    stdin = sys.stdin.fileno() if str(serial_input) == "-" else None
     prepared = prepare(
         image,
         manifest=manifest,
@@ -356,9 +393,15 @@ def command(
         platform=platform,
         arguments=arguments,
         max_instructions=max_instructions,
-        serial_input=serial_input,
+        serial_input=None if stdin is not None else serial_input,
+        devices=devices,
         warn=warn,
     )
+    if stdin is not None and is_file(stdin):
+        # All of it is there: then it is input like that of a file.
+        data = sys.stdin.buffer.read(MAX_INPUT)
+        prepared = replace(prepared, plan=replace(prepared.plan, serial_input=data))
+        stdin = None
     if dry_run:
         from retrap.tools.memory_map import print_plan
 
@@ -370,10 +413,11 @@ def command(
 
         report = printer(prepared.plan.release, lambda line: write_error(line + "\n"))
 
-    result = run(
-        prepared, trace=trace, backend=backend, check=check, console=write_console, report=report, junit=junit,
-        cache=cache, warn=warn,
-    )  # fmt: skip
+    with contextlib.nullcontext() if stdin is None else unbuffered(stdin):
+        result = run(
+            prepared, trace=trace, backend=backend, check=check, console=write_console, report=report, junit=junit,
+            cache=cache, warn=warn, typed=stdin,
+        )  # fmt: skip
     sys.stdout.flush()
     for death in result.deaths:
         write_error(f"retrap: {death}\n")

@@ -119,6 +119,13 @@ Platform = Annotated[
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Neither use nor keep compiled code of other runs (~/.cache/retrap).")
 ]
+Devices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device", metavar="MODEL@ADDRESS[,irq=N][,size=N]",
+        help="Another device: a built-in model, or module:Class or file.py:Class of yours. Repeatable.",
+    ),
+]  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
@@ -141,8 +148,10 @@ def boot(
         str | None, typer.Option(metavar="TEXT", help="Arguments for the root task (/chosen/bootargs).")
     ] = None,
     serial_input: Annotated[
-        Path | None, typer.Option("--input", metavar="FILE", help="Bytes that arrive on the first UART.")
+        Path | None,
+        typer.Option("--input", metavar="FILE", help="Bytes that arrive on the first UART; - is standard input."),
     ] = None,
+    devices: Devices = None,
     strace: Annotated[bool, typer.Option("--strace", help="Print each trap as it happens.")] = False,
     stats: Annotated[bool, typer.Option("--stats", help="Say at the end what the run took.")] = False,
     check: Annotated[
@@ -177,6 +186,7 @@ def boot(
         summary_file=summary,
         junit=junit,
         cache=not no_cache,
+        devices=devices or (),
     )
 
 
@@ -192,11 +202,17 @@ def replay(
     ] = "auto",
     json: Json = False,
     no_cache: NoCache = False,
+    devices: Annotated[
+        list[str] | None,
+        typer.Option("--device", metavar="MODULE:CLASS", help="With --cpu: a device of yours that it may load."),
+    ] = None,
 ) -> int:
     """Feed a trace's recorded traps to a fresh kernel and check every outcome."""
     from retrap.tools import replaying
 
-    return replaying.command(trace, kernel=kernel, cpu=cpu, backend=backend, as_json=json, cache=not no_cache)
+    return replaying.command(
+        trace, kernel=kernel, cpu=cpu, backend=backend, as_json=json, cache=not no_cache, devices=devices or ()
+    )
 
 
 @app.command()

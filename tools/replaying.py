@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from retrap.kernel.engine import Kernel
 from retrap.machine.context import ContextArena
 from retrap.machine.memory import PhysicalMemory
-from retrap.tools.booting import BACKENDS, choose, prepare_from_trace, write_error
+from retrap.tools.booting import BACKENDS, LIVE, choose, prepare_from_trace, write_error
 from retrap.tools.errors import Status
+from retrap.tools.serial_input import Recorded
 from retrap.tools.session import End, Session
 from retrap.traces.reader import Reader
 from retrap.traces.replay import Comparer, Divergence, ReplayReport, instruction_limit
@@ -23,24 +25,34 @@ SHOWN = 5
 
 
 def replay(
-    trace: str | Path, *, kernel: str | None = None, cpu: bool = False, backend: str = "auto", cache: bool = True
+    trace: str | Path,
+    *,
+    kernel: str | None = None,
+    cpu: bool = False,
+    backend: str = "auto",
+    cache: bool = True,
+    devices: Sequence[str] = (),
 ) -> ReplayReport:
     """Replay a trace and compare every outcome; the report is `same` if nothing differs.
 
     `kernel`: on another release than the trace was recorded on. `cpu`: run the embedded image again and compare
-    what goes into the kernel too. Raises `InputError`, `TraceError` or `UsageError` for bad input.
+    what goes into the kernel too. `devices`: classes of the user's own that may be loaded for it. Raises
+    `InputError`, `TraceError` or `UsageError` for bad input.
     """
     with Reader(Path(trace)) as reader:
-        return _replay(reader, kernel, cpu, backend, cache)
+        return _replay(reader, kernel, cpu, backend, cache, devices)
 
 
-def _replay(reader: Reader, kernel: str | None, cpu: bool, backend: str, cache: bool) -> ReplayReport:
-    prepared = prepare_from_trace(reader, kernel)
+def _replay(
+    reader: Reader, kernel: str | None, cpu: bool, backend: str, cache: bool, devices: Sequence[str]
+) -> ReplayReport:
+    prepared = prepare_from_trace(reader, kernel, devices)
     plan = prepared.plan
     if not cpu:
         fresh = Kernel(plan, PhysicalMemory(plan.ram), ContextArena())
         return replay_records(reader, fresh, plan.release, go_on=kernel is not None)
-    session = Session(plan, backend, cache=cache)
+    source = Recorded(reader) if LIVE in reader.header.settings else None
+    session = Session(plan, backend, "off", cache, prepared.models, source)
     comparer = Comparer(reader, session.kernel.threads, plan.release, session.kernel.digest)
     result = session.run((comparer,), None, instruction_limit(reader))
     end = result.end
@@ -50,12 +62,19 @@ def _replay(reader: Reader, kernel: str | None, cpu: bool, backend: str, cache: 
 
 
 def command(
-    trace: Path, *, kernel: str | None, cpu: bool, backend: str, as_json: bool, cache: bool = True
+    trace: Path,
+    *,
+    kernel: str | None,
+    cpu: bool,
+    backend: str,
+    as_json: bool,
+    cache: bool = True,
+    devices: Sequence[str] = (),
 ) -> int:
     """`retrap replay`."""
     choose("--backend", backend, BACKENDS)
     with Reader(trace) as reader:
-        report = _replay(reader, kernel, cpu, backend, cache)
+        report = _replay(reader, kernel, cpu, backend, cache, devices)
         if as_json:
             sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n")
         else:

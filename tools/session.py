@@ -193,6 +193,13 @@ class Session:
                 elif now < deadline:
                     trap = cpu.run(kernel.context, kernel.space, deadline - now)
                     now = cpu.retired
+                    if now >= bus.next_event and trap.kind is not interrupt:
+                        # The instruction that trapped retired just when a device's event was due: its interrupt
+                        # waits while the kernel works, and a long operation is preempted for it.
+                        bus.serve(now)
+                        self._raise_while_working(bus.pending(kernel.edge_irqs) & ~kernel.masked_irqs)
+                        pending = bus.pending(kernel.edge_irqs)
+                        deadline = min(next_tick, bus.next_event, last)
                 elif now >= last:
                     return End.LIMIT
                 else:
@@ -217,8 +224,16 @@ class Session:
             self.traps += 1
             for watcher in watchers:
                 watcher.after(effects)
-            if effects.console and console is not None:
-                console(bytes(effects.console))
+            if effects.console:
+                if console is not None:
+                    console(bytes(effects.console))
+                if not self.serial.printed:
+                    # The kernel uses the same UART, whose transmitter may have an interrupt for that.
+                    self.serial.printed = True
+                    if bus.irqs & ~kernel.masked_irqs:
+                        bus.look(now)
+                        pending = bus.pending(kernel.edge_irqs)
+                        deadline = min(next_tick, bus.next_event, last)
             if sent:
                 # What went through a UART comes out at the next kernel entry.
                 if console is not None:
@@ -230,6 +245,16 @@ class Session:
                 return End.CRASHED
             if kernel.halted:
                 return End.HALTED
+
+    def _raise_while_working(self, ready: int) -> None:
+        """Make interrupts known to the kernel before an entry that is not theirs."""
+        while ready:
+            irq = (ready & -ready).bit_length() - 1
+            ready &= ready - 1
+            self.bus.taken(irq)
+            for watcher in self._watchers:
+                watcher.interrupt(irq)
+            self.kernel.raise_irq(irq)
 
     def _wake(self, next_tick: int, last: int) -> int | End:
         """When an idle system has something to do again, or how the run ends."""

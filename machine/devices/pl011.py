@@ -55,6 +55,13 @@ class Pl011(Model):
         self._raw = 0
         self._mask = 0
 
+    def _hear(self) -> None:
+        """Notice what the kernel has sent."""
+        serial = self.port.serial
+        if serial.printed:
+            serial.printed = False
+            self._raw |= SENT
+
     def _fill(self) -> None:
         """Take from the line what the FIFO has room for."""
         serial, fifo = self.port.serial, self._fifo
@@ -72,6 +79,7 @@ class Pl011(Model):
 
     def read(self, offset: int, size: int) -> int:
         register = offset & ~3
+        self._hear()
         if register in _LOOKS:
             self._fill()
         if register == DATA:
@@ -98,6 +106,7 @@ class Pl011(Model):
 
     def write(self, offset: int, size: int, value: int) -> None:
         register = offset & ~3
+        self._hear()
         if register == DATA:
             self.port.serial.send(value & 0xFF)
             self._raw |= SENT
@@ -118,6 +127,7 @@ class Pl011(Model):
             self._registers.write(offset, size, value)
 
     def lines(self) -> int:
+        self._hear()
         if self._mask & (RECEIVED | TIMEOUT):
             self._fill()
         return 1 if self._raw & self._mask else 0

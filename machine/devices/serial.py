@@ -15,6 +15,8 @@ class Serial:
         """`sent`: where bytes go that the machine sends; lines may share it."""
         self._arriving: Final = deque(arriving)
         self.sent: Final = bytearray() if sent is None else sent
+        self.printed = False
+        """The kernel has sent something through the same UART since the UART last looked."""
 
     def arrive(self, data: bytes) -> None:
         """Bytes come in."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from retrap.machine.devices.cadence_uart import CadenceUart
+from retrap.machine.devices.imx_uart import ImxUart
 from retrap.machine.devices.pl011 import RECEIVE_EMPTY, TRANSMIT_EMPTY, Pl011
 from test_devices import Board
 
@@ -61,4 +63,79 @@ def test_what_has_not_been_listened_to_is_not_lost() -> None:
     uart.bus.look(1)
     assert uart.up == [40] and uart.read(0x18) & 0x40
     assert [uart.read(0) for _ in range(40)] == list(range(40))
+    assert uart.up == []
+
+
+def test_the_imx_uart_sends_and_receives() -> None:
+    uart = Board(ImxUart, b"hi")
+    uart.write(0x40, ord("x"))
+    assert uart.serial.sent == b"x"
+    assert uart.read(0x98) & 0x4009 == 0x4009  # TXFE, TXDC, RDR
+    assert uart.read(0) == 0x8000 | ord("h")
+    assert uart.read(0) == 0x8000 | ord("i")
+    assert uart.read(0) == 0 and uart.read(0xB4) & 0x20 and not uart.read(0x98) & 1
+
+
+def test_the_imx_uart_interrupts() -> None:
+    uart = Board(ImxUart, b"h")
+    uart.write(0x84, 0)  # software reset
+    assert uart.read(0x84) == 1
+    uart.write(0x84, 0x4027)
+    assert uart.up == []
+    uart.write(0x80, 0x201)  # RRDYEN
+    assert uart.up == [40] and uart.read(0x94) & 0x200
+    assert uart.read(0) & 0xFF == ord("h") and uart.up == []
+    uart.serial.arrive(b"i")
+    uart.bus.look(5)
+    assert uart.up == [40]
+    uart.write(0x80, 1)
+    assert uart.up == []
+    uart.write(0x8C, 1)  # DREN
+    assert uart.up == [40]
+    uart.read(0)
+    for register, value in ((0x80, 0x2001), (0x80, 0x41), (0x8C, 8)):  # TRDYEN, TXMPTYEN, TCEN
+        uart.write(register, value)
+        assert uart.up == [40]
+        uart.write(register, 0)
+        assert uart.up == []
+
+
+def test_the_cadence_uart_sends_and_receives() -> None:
+    uart = Board(CadenceUart, b"hi")
+    uart.write(0x30, ord("x"))
+    assert uart.serial.sent == b"x"
+    assert uart.read(0x2C) & 0xA == 0x8
+    assert [uart.read(0x30), uart.read(0x30)] == [ord("h"), ord("i")]
+    assert uart.read(0x2C) & 0xA == 0xA
+
+
+def test_the_cadence_uart_interrupts_at_its_trigger() -> None:
+    uart = Board(CadenceUart, b"hi")
+    uart.write(0, 0x17)  # enabled, both FIFOs reset
+    uart.write(0x20, 2)
+    uart.write(0x0C, 0x1FFF)
+    uart.write(0x14, 0x1FFF)
+    uart.write(0x08, 1)
+    assert uart.up == [40] and uart.read(0x14) & 1
+    uart.read(0x30)
+    assert uart.up == [40]  # latched
+    uart.write(0x14, 1)
+    assert uart.up == []
+    uart.serial.arrive(b"!")
+    uart.bus.look(9)
+    assert uart.up == [40]
+    uart.write(0x0C, 1)
+    assert uart.up == [] and uart.read(0x10) == 0
+
+
+def test_the_cadence_uart_times_out() -> None:
+    uart = Board(CadenceUart, b"h")
+    uart.write(0x1C, 10)
+    uart.write(0x20, 32)
+    uart.write(0x08, 0x100)
+    assert uart.up == [] and uart.bus.next_event == 4 * 10 * 868
+    uart.run(4 * 10 * 868)
+    assert uart.up == [40]
+    uart.read(0x30)
+    uart.write(0x14, 0x100)
     assert uart.up == []
