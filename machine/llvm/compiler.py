@@ -22,7 +22,12 @@ class Compiler:
         llvm.initialize_native_asmprinter()
         self._triple: Final = llvm.get_process_triple()
         self._target: Final = llvm.Target.from_triple(self._triple)
-        self._options: Final = {"cpu": llvm.get_host_cpu_name(), "features": llvm.get_host_cpu_features().flatten()}
+        features = llvm.get_host_cpu_features()
+        for name in tuple(features):
+            # Nothing here gains by vectors, and LLVM takes its time to find that out.
+            if name.startswith("avx512"):
+                features[name] = False
+        self._options: Final = {"cpu": llvm.get_host_cpu_name(), "features": features.flatten()}
         self._machines: Final = {Shape.QUICK: self._machine(0), Shape.TUNED: self._machine(2)}
 
     def _machine(self, level: int) -> Any:

@@ -12,6 +12,7 @@ In `Shape.TUNED`, flags that nobody has asked for cross from one basic block to 
 
 from __future__ import annotations
 
+from collections.abc import Container
 from enum import IntEnum
 from typing import Final, final
 
@@ -54,15 +55,27 @@ STICKY_FORM: Final[Forms] = ((-1, (0, 1)),)
 class Lowering(Accesses):
     """Lowers one region. `text()` is the LLVM function."""
 
-    def __init__(self, name: str, thumb: int, runs: list[list[Step]], shape: Shape, logs: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        thumb: int,
+        runs: list[list[Step]],
+        shape: Shape,
+        logs: bool = False,
+        wanted: Container[int] = frozenset(),
+    ) -> None:
         """`runs`: the region's basic blocks, the entry's first; each a list of consecutive instructions. `logs`: it
-        writes the instruction log."""
+        writes the instruction log. `wanted`: addresses where the region, if it is TUNED, is to be entered too;
+        loops, and what calls return to, are such in any case."""
         super().__init__(runs[0][0], shape is Shape.TUNED)
         self.function: Final = name
         self.thumb: Final = thumb
         self.logs: Final = logs
         self.runs: Final = {run[0].address: run for run in runs}
         self.entry: Final = runs[0][0].address
+        self.entries: Final[list[int]] = [self.entry]
+        """Where the region may be entered: it looks at PC in the context."""
+        self._wanted: Final = wanted
         self.helps = False  # it calls `helpers`
         self.plans: Final[dict[int, Plan]] = {}
         self.returns: Final[set[int]] = set()  # TUNED: addresses that calls inside the region return to
@@ -76,11 +89,20 @@ class Lowering(Accesses):
     def text(self) -> str:
         """The LLVM IR of the function."""
         if self.tuned:
+            loops: set[int] = set()
             for run in self.runs.values():
                 step = run[-1]
                 if step.facts.calls and self._inside(step.following, 0):
                     self.returns.add(step.following)
-        self._version(self.entry, ())
+                back = step.facts.target(step.address)
+                if back is not None and back <= step.address and self._inside(back, 0):
+                    loops.add(back)
+            for address, run in self.runs.items():
+                also = address in self.returns or address in loops or address in self._wanted
+                if also and run[0].it == 0 and address != self.entry:
+                    self.entries.append(address)
+        for address in self.entries:
+            self._version(address, ())
         while self._queue:
             self._run(*self._queue.pop())
         return "\n".join([*self._head(), *self.main, *self.asides, *self._tail(), "}"])
@@ -118,7 +140,14 @@ class Lowering(Accesses):
             lines += self._window_frame()
             lines.append("%budget0 = load i64, ptr %e")
             lines.append("store i64 %budget0, ptr %budget")
-        lines.append(f"br label %{self._version(self.entry, ())}")
+        first = self._version(self.entry, ())
+        if len(self.entries) == 1:
+            lines.append(f"br label %{first}")
+        else:
+            lines.append(f"%pcp = getelementptr i8, ptr %c, i64 {Slot.PC * 4}")
+            lines.append("%pc = load i32, ptr %pcp")
+            ways = " ".join(f"i32 {to}, label %{self._version(to, ())}" for to in self.entries[1:])
+            lines.append(f"switch i32 %pc, label %{first} [{ways}]")
         return lines
 
     def _tail(self) -> list[str]:

@@ -29,10 +29,13 @@ if TYPE_CHECKING:
 
 CACHE_MASK: Final = (1 << JUMP_CACHE_BITS) - 1
 CACHE_BYTES: Final = 16 << JUMP_CACHE_BITS
+_ENTRY: Final = 1 << 32
+"""Marks a head where a kept region can be entered."""
+
 EMPTY: Final = (1 << 64) - 1
 
 QUICK_LIMIT: Final = 160
-TUNED_LIMIT: Final = 400
+TUNED_LIMIT: Final = 240
 """Guest instructions of a region."""
 
 CODE_LIMIT: Final = 64 << 20
@@ -46,6 +49,7 @@ class Compiled:
     __slots__ = (
         "address",
         "code",
+        "entries",
         "heads",
         "helps",
         "instructions",
@@ -84,6 +88,7 @@ class Compiled:
         )
         self.samples = 0  # slices that ended in it
         self.kept = ""  # the name of the store's file that it belongs in
+        self.entries: tuple[int, ...] = ()  # if it is kept: PC | Thumb of all entries
 
     def matches(self, code: Code) -> bool:
         """Whether an address space has this code."""
@@ -414,15 +419,18 @@ class Native:
         except OSError:
             return False
         shape, helps = Shape(record.shape & 1), bool(record.shape & 2)
-        made = Compiled(
-            shape, record.key, address, 0, record.spans, code, record.heads, record.instructions, helps
-        )
         if helps:
             self._make_helpers()
         self.fetched += 1
-        self.reached.update(record.heads)
-        self.library.setdefault(record.key, []).insert(0, made)
-        native.install(made)
+        heads = tuple(head & 0xFFFFFFFF for head in record.heads)
+        self.reached.update(heads)
+        for key in [head & 0xFFFFFFFF for head in record.heads if head & _ENTRY]:
+            made = Compiled(
+                shape, key, address, 0, record.spans, code, heads, record.instructions, helps
+            )
+            self.library.setdefault(key, []).insert(0, made)
+            if key == record.key or key not in native.entries:
+                native.install(made)
         return True
 
     def compile(self, native: NativeSpace, keys: list[int], shape: Shape = Shape.QUICK) -> None:
@@ -442,8 +450,9 @@ class Native:
         if self.arena.size > self.limit:
             self.flush()
         names = [f"r{region.key:x}" for region in regions]
+        wanted = {key & ~1 for key in keys}
         lowerings = [
-            Lowering(name, region.key & 1, region.runs, shape, self.log is not None)
+            Lowering(name, region.key & 1, region.runs, shape, self.log is not None, wanted)
             for name, region in zip(names, regions, strict=True)
         ]
         texts = [lowering.text() for lowering in lowerings]
@@ -457,20 +466,29 @@ class Native:
             self._make_helpers()
         placed = self.arena.load(data, names)
         for region, lowering, (address, size) in zip(regions, lowerings, placed, strict=True):
-            self._add(native, region, address, size, shape, lowering.helps)
+            self._add(native, region, address, size, lowering)
 
     def _add(
-        self, native: NativeSpace, region: Region, address: int, size: int, shape: Shape, helps: bool
+        self, native: NativeSpace, region: Region, address: int, size: int, lowering: Lowering
     ) -> None:
-        heads = tuple(run[0].address | region.key & 1 for run in region.runs)
-        made = Compiled(
-            shape, region.key, address, size, region.spans, region.code, heads, region.instructions, helps
-        )
-        made.kept = native.looked.get(region.key >> 12, "")
+        thumb = region.key & 1
+        shape = Shape.TUNED if lowering.tuned else Shape.QUICK
+        heads = tuple(run[0].address | thumb for run in region.runs)
         self.compiled += 1
         self.blocks += len(region.runs)
         self.instructions += region.instructions
-        versions = self.library.setdefault(region.key, [])
+        for entry in lowering.entries:
+            made = Compiled(
+                shape, entry | thumb, address, size, region.spans, region.code, heads, region.instructions,
+                lowering.helps,
+            )  # fmt: skip
+            if made.key == region.key:
+                made.kept = native.looked.get(region.key >> 12, "")
+                made.entries = tuple(entry | thumb for entry in lowering.entries)
+            self._keep(native, made)
+
+    def _keep(self, native: NativeSpace, made: Compiled) -> None:
+        versions = self.library.setdefault(made.key, [])
         # What the same code was compiled to before is not wanted any more.
         versions[:] = [one for one in versions if (one.spans, one.code) != (made.spans, made.code)]
         versions.insert(0, made)
@@ -547,7 +565,8 @@ def _save(store: Store, library: dict[int, list[Compiled]]) -> None:
         for made in versions:
             if made.kept and made.size:
                 record = Record(
-                    made.shape | made.helps << 1, made.key, made.instructions, made.spans, made.heads,
+                    made.shape | made.helps << 1, made.key, made.instructions, made.spans,
+                    tuple(head | _ENTRY if head in made.entries else head for head in made.heads),
                     digest_of(made.code), ctypes.string_at(made.address, made.size),
                 )  # fmt: skip
                 files.setdefault(made.kept, []).append(record)
