@@ -224,8 +224,16 @@ class Session:
             self.traps += 1
             for watcher in watchers:
                 watcher.after(effects)
-            if effects.console and console is not None:
-                console(bytes(effects.console))
+            if effects.console:
+                if console is not None:
+                    console(bytes(effects.console))
+                if not self.serial.printed:
+                    # The kernel uses the same UART, whose transmitter may have an interrupt for that.
+                    self.serial.printed = True
+                    if bus.irqs & ~kernel.masked_irqs:
+                        bus.look(now)
+                        pending = bus.pending(kernel.edge_irqs)
+                        deadline = min(next_tick, bus.next_event, last)
             if sent:
                 # What went through a UART comes out at the next kernel entry.
                 if console is not None:
