@@ -54,12 +54,17 @@ class NoRoom(Exception):
     """No free region can hold the initial thread's objects."""
 
 
-def extra_bootinfo_bits(size: int) -> int:
-    """log2 of the block for `size` bytes of extra boot information; 0 for none, else at least a page."""
+def extra_bootinfo_bits(size: int, exact: bool) -> int:
+    """log2 of the block for `size` bytes of extra boot information; 0 for none, else at least a page.
+
+    Not `exact`: as 11.0.0 computes it, with a mask of as many bits as there are leading zeros.
+    """
     if size == 0:
         return 0
     pages = -(-size >> PAGE_BITS) << PAGE_BITS
     bits = pages.bit_length() - 1
+    if not exact:
+        return bits + 1 if size & ((1 << 31 - bits) - 1) else bits
     # A power of two rounded down must not lose bytes.
     return bits if size <= 1 << bits else bits + 1
 

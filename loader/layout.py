@@ -178,7 +178,7 @@ def _place(image: Image, manifest: Manifest, tree: bytes) -> _Placement:
         bootinfo=ipc_buffer + PAGE,
         extra_bootinfo=ipc_buffer + 2 * PAGE,
         extra_size=extra_size,
-        extra_bits=extra_bootinfo_bits(extra_size),
+        extra_bits=extra_bootinfo_bits(extra_size, manifest.release.facts.extra_bootinfo_exact),
     )
 
 
@@ -258,8 +258,8 @@ def _untypeds(
 
 
 def _listed_devices(platform: Platform) -> list[Span]:
-    """What kernels until 10.1.1 give to user code: the platform's devices, in the order of its list."""
-    return [device.span for device in platform.devices if not device.kernel_only]
+    """What kernels until 10.1.1 give to user code: its list, or the platform's devices."""
+    return list(platform.listed) or [device.span for device in platform.devices if not device.kernel_only]
 
 
 class _Caps:

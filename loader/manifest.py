@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -28,7 +28,7 @@ from retrap.loader.tables import (
     ManifestFile,
     PlatformFile,
     PlatformTable,
-    RamTable,
+    RegionTable,
     convert,
     given,
 )
@@ -227,7 +227,7 @@ def _manifest(
         )
     options = BuildOptions(**{f.name: getattr(document.kernel, f.name) for f in fields(BuildOptions)})
     platform = _platform(file, document.platform, release, options)
-    platform = replace(platform, devices=_with_devices(platform.devices, map(_device, document.devices)))
+    platform = _with_devices(platform, [_device(d) for d in document.devices])
     own_devices = len(platform.devices) - len(document.devices)
     platform = replace(platform, device_tree=files.device_tree, device_tree_name=files.device_tree_name)
     overridden = set(data.get("platform") or ()) & set(PlatformTable.__struct_fields__)
@@ -264,11 +264,13 @@ def _manifest(
     )
 
 
-def _with_devices(devices: tuple[Device, ...], more: Iterable[Device]) -> tuple[Device, ...]:
-    """A platform's devices with a manifest's: those that a new one overlaps make room."""
-    added = tuple(more)
-    kept = tuple(d for d in devices if not any(d.span.overlaps(new.span) for new in added))
-    return kept + added
+def _with_devices(platform: Platform, added: Sequence[Device]) -> Platform:
+    """A platform with a manifest's devices: those that a new one overlaps make room."""
+    kept = tuple(d for d in platform.devices if not any(d.span.overlaps(new.span) for new in added))
+    unlisted = [d.span for d in added if not any(d.span.overlaps(span) for span in platform.listed)]
+    # A kernel with a list of its own would name a new device in it.
+    listed = (*platform.listed, *unlisted) if platform.listed else ()
+    return replace(platform, devices=(*kept, *added), listed=listed)
 
 
 def _generic_timer(file: PlatformFile) -> GenericTimer | None:
@@ -278,7 +280,7 @@ def _generic_timer(file: PlatformFile) -> GenericTimer | None:
 
 def _platform(file: PlatformFile, table: PlatformTable, release: Release, options: BuildOptions) -> Platform:
     """The platform file with what the manifest replaces."""
-    ram: list[RamTable] | None = given(table.ram)
+    ram: list[RegionTable] | None = given(table.ram)
     devices: list[DeviceTable] | None = given(table.devices)
     return Platform(
         name=file.name,
@@ -292,6 +294,8 @@ def _platform(file: PlatformFile, table: PlatformTable, release: Release, option
         timer_irq=_or(given(table.timer_irq), file.timer_irq),
         clock_hz=_or(given(table.clock_hz), file.clock_hz),
         device_tree=None,
+        # A manifest's devices are all that there are.
+        listed=tuple(Span(r.base, r.size) for r in file.listed_regions) if devices is None else (),
     )
 
 

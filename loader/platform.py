@@ -96,6 +96,7 @@ class Platform:
     clock_hz: int
     device_tree: bytes | None
     device_tree_name: str = ""
+    listed: tuple[Span, ...] = ()  # what kernels until 10.1.1 name as devices; none: `devices`
     generic_timer: GenericTimer | None = None
 
 

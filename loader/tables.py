@@ -30,8 +30,8 @@ class _Table(Struct, frozen=True, forbid_unknown_fields=True):
     """A TOML table: unknown keys are errors."""
 
 
-class RamTable(_Table, frozen=True):
-    """A region of RAM."""
+class RegionTable(_Table, frozen=True):
+    """A region of physical memory."""
 
     base: Annotated[Address, Meta(description="First physical address; a multiple of 4 KiB.")]
     size: Annotated[Size, Meta(description="Bytes; a multiple of 4 KiB.")]
@@ -84,9 +84,16 @@ class PlatformFile(_Table, frozen=True, kw_only=True):
     compatible: Annotated[
         list[Name], Meta(description="What the root of its device tree is compatible with, any of these.")
     ] = msgspec.field(default_factory=list)
-    ram: Annotated[list[RamTable], Meta(description="RAM regions.")]
+    ram: Annotated[list[RegionTable], Meta(description="RAM regions.")]
     kernel: Annotated[KernelPlaceTable, Meta(description="Where kernels lie.")]
     devices: Annotated[list[DeviceTable], Meta(description="Devices.")] = msgspec.field(default_factory=list)
+    listed_regions: Annotated[
+        list[RegionTable],
+        Meta(
+            description="What kernels until 10.1.1 hand out as device memory, in their order (dev_p_regs); "
+            "empty: the devices above."
+        ),
+    ] = msgspec.field(default_factory=list)
     generic_timer: Annotated[
         GenericTimerTable | UnsetType, Meta(description="Its ARM generic timer; without: there is none.")
     ] = UNSET
@@ -147,7 +154,7 @@ class PlatformTable(_Table, frozen=True):
     device_tree: Annotated[
         FilePath | UnsetType, Meta(description="Device tree (.dtb) for the root task; relative to the manifest.")
     ] = UNSET
-    ram: Annotated[list[RamTable] | UnsetType, Meta(description="Replaces the platform's RAM regions.")] = UNSET
+    ram: Annotated[list[RegionTable] | UnsetType, Meta(description="Replaces the platform's RAM regions.")] = UNSET
     kernel_region: Annotated[KernelRegionTable, Meta(description="Overrides where the kernel lies.")] = (
         KernelRegionTable()
     )

@@ -71,7 +71,7 @@ def tables(schema: dict[str, Any], name: str, path: str) -> Iterator[str]:
 
 
 def table_in(entry: dict[str, Any]) -> tuple[str, str] | None:
-    """The table that a key holds and how: ("RamTable", "[]") for an array of tables."""
+    """The table that a key holds and how: ("RegionTable", "[]") for an array of tables."""
     for candidate in (entry, *entry.get("anyOf", ()), *entry.get("allOf", ())):
         if "$ref" in candidate:
             return candidate["$ref"].rsplit("/", 1)[-1], ""

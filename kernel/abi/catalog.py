@@ -267,6 +267,7 @@ V11_0_0: Final = replace(
         root_objects_in_one_block=True,
         all_device_memory=True,
         device_tree="page-aligned",
+        extra_bootinfo_exact=False,
     ),
 )
 
@@ -278,7 +279,7 @@ V12_0_0: Final = replace(
     boot_slots=numbers.SLOTS_12,
     bootinfo=boot.BOOTINFO_12,
     user_context=numbers.CONTEXT_12,
-    facts=replace(V11_0_0.facts, thread_id_registers="both"),
+    facts=replace(V11_0_0.facts, thread_id_registers="both", extra_bootinfo_exact=True),
 )
 V12_1_0: Final = replace(V12_0_0, name="12.1.0", tag="12.1.0")
 

@@ -201,6 +201,11 @@ NOTES: Final[Mapping[str, FactNote]] = MappingProxyType(
             "the extra boot information holds the device tree: not; ending on a page boundary; as long as it is",
             {"11.0.0": _ARM_BOOT, "13.0.0": _ARM_BOOT},
         ),
+        "extra_bootinfo_exact": FactNote(
+            "extra boot information takes the smallest power of two that holds it; before, twice that: the mask of "
+            "its size is made from the count of leading zeros",
+            {"12.0.0": _BOOT},
+        ),
         "initial_domain": FactNote(
             "the initial thread's domain: the first one of the schedule, or 0", {"15.0.0": _BOOT}
         ),

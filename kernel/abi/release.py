@@ -177,6 +177,7 @@ class Facts:
     root_objects_in_one_block: bool = True  # at the top of RAM; before, each in the smallest piece that fits
     all_device_memory: bool = True  # every address that is not RAM; before, the platform's list
     device_tree: Literal["", "page-aligned", "exact"] = "exact"  # in the extra boot information, how long
+    extra_bootinfo_exact: bool = True  # extra boot information takes the smallest power of two; before, twice that
     initial_domain: Literal["schedule", "zero"] = "zero"  # of the initial thread
     # Debugging.
     debug_output_names: bool = True  # DebugSnapshot prints the thread's name, DebugDumpScheduler a column of cores

@@ -22,6 +22,7 @@ from retrap.machine.space import EXECUTE, READ, WRITE
 
 CODE = MOV_R0_R0 * 16
 MEASURED = sorted((Path(__file__).parent / "measured").glob("*.json"))
+OLDER = sorted((Path(__file__).parent / "measured" / "releases").glob("*.json"))
 
 
 def image(*segments: Load, entry: int | None = None) -> Image:
@@ -95,6 +96,25 @@ def test_the_plan_is_what_the_real_kernel_did(path: Path, tmp_path: Path) -> Non
     info = load(found, "bootinfo")
     assert (word(info, 0), word(info, 8), word(info, 16)) == (real["extra_length"], 1, real["ipc_buffer"])
     assert (word(info, 68), word(info, 72)) == (12, 0)
+
+
+@pytest.mark.parametrize("path", OLDER, ids=lambda path: path.stem)
+def test_the_plan_is_what_the_real_kernel_of_that_release_did(path: Path, tmp_path: Path) -> None:
+    """`measured/releases` holds what a root task printed on debug kernels of other releases on QEMU."""
+    real = json.loads(path.read_text())
+    shape, kernel = real["image"], real["kernel"]
+    options: dict[str, Any] = {"kernel__release": real["release"], "platform__name": real["platform"]}
+    options["platform__kernel_region"] = kernel
+    if real["device_tree_size"]:
+        (tmp_path / "tree.dtb").write_bytes(padded_tree(real["device_tree_size"]))
+        options["platform__device_tree"] = str(tmp_path / "tree.dtb")
+    found = boot(
+        image(Load(shape["start"], CODE, memory_size=shape["size"], flags=R | W | X), entry=shape["start"]),
+        **options,
+    )
+    untypeds = [cap for cap in found.caps if cap.kind is CapKind.UNTYPED]
+    assert [[cap.address, cap.size_bits, int(cap.device)] for cap in untypeds] == real["untypeds"]
+    assert {name: span for name, span in regions(found).items() if name in real["regions"]} == real["regions"]
 
 
 def test_the_fixed_slots() -> None:
