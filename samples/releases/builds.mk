@@ -1,6 +1,7 @@
 # What each sample of a behaviour change is built for: the last release before a change and the first one after it.
 # The numbers are those of the table in docs/release-samples.md.
 row-01-signals-carry-a-word := 1.0.4 2.0.0
+row-02-interrupts-carry-a-word := 1.0.4 2.0.0
 row-03-system-call-minus-8 := 1.0.4 2.0.0
 row-04-reply-after-a-wait := 1.0.3 1.0.4
 row-05-setting-the-buffer-again := 1.0.3 1.0.4
@@ -13,6 +14,7 @@ row-11-fault-labels := 3.2.0 4.0.0
 row-12-recycle := 1.0.4 2.0.0 3.2.0 4.0.0
 row-13-priority-above-ones-own := 3.2.0 4.0.0
 row-14-device-memory := 3.2.0 4.0.0
+row-15-interruptible-clearing := 3.2.0 4.0.0
 row-16-size-of-an-endpoint := 3.2.0 4.0.0 8.0.0 9.0.0
 row-17-huge-cnodes := 8.0.0 9.0.0
 row-18-own-buffer := 3.2.0 4.0.0

@@ -27,6 +27,46 @@ seL4_CPtr minted(seL4_CPtr cap, seL4_Word rights, seL4_Word badge)
     return slot;
 }
 
+/* Device memory is ready-made frames, or untyped memory to make a frame of. */
+static seL4_CPtr device_frame(seL4_Word physical)
+{
+#if RETRAP_BOOTINFO_deviceRegions
+    for (seL4_Word i = 0; i < boot_info->numDeviceRegions; i++) {
+        seL4_DeviceRegion region = boot_info->deviceRegions[i];
+        seL4_Word number = (physical - region.basePaddr) >> region.frameSizeBits;
+        if (physical >= region.basePaddr && number < region.frames.end - region.frames.start) {
+            return region.frames.start + number;
+        }
+    }
+#else
+    for (seL4_Word i = 0; i < untyped_count(); i++) {
+        untyped_t untyped = untyped_at(i);
+        if (untyped.is_device && untyped.address == physical) {
+            return make(untyped.cap, seL4_ARM_SmallPageObject, 0, 1);
+        }
+    }
+#endif
+    fail("no device memory at %x", physical);
+}
+
+seL4_Word device_page(seL4_Word physical)
+{
+    seL4_Word address = new_pages(take_untyped(seL4_PageTableBits, 0), PAGE_SIZE);
+    expect(seL4_ARM_Page_Map(device_frame(physical), seL4_CapInitThreadVSpace, address, seL4_ReadWrite,
+                             (seL4_ARM_VMAttributes)0),
+           seL4_NoError, "Page_Map of a device");
+    return address;
+}
+
+seL4_CPtr interrupt_handler(seL4_Word irq, seL4_CPtr notification)
+{
+    seL4_CPtr handler = new_slot();
+    expect(seL4_IRQControl_Get(seL4_CapIRQControl, irq, seL4_CapInitThreadCNode, handler, seL4_WordBits), seL4_NoError,
+           "IRQControl_Get");
+    expect(seL4_IRQHandler_SetNotification(handler, notification), seL4_NoError, "IRQHandler_SetNotification");
+    return handler;
+}
+
 thread_t child(const char *name, thread_function function, seL4_Word argument, seL4_Word priority,
                seL4_CPtr handler)
 {

@@ -13,6 +13,12 @@ seL4_CPtr minted(seL4_CPtr cap, seL4_Word rights, seL4_Word badge);
 
 enum { WRITE = 1, READ = 2, GRANT = 4, GRANT_REPLY = 8 };
 
+/* A page of device memory, mapped at a fresh address. */
+seL4_Word device_page(seL4_Word physical);
+
+/* An interrupt handler whose interrupts signal a notification. */
+seL4_CPtr interrupt_handler(seL4_Word irq, seL4_CPtr notification);
+
 /* A thread in the initial thread's spaces, with a stack and an IPC buffer of its own; it is ready to run. */
 thread_t child(const char *name, thread_function function, seL4_Word argument, seL4_Word priority,
                seL4_CPtr handler);

@@ -83,6 +83,16 @@ ROWS: Final[dict[str, dict[str, Run]]] = {
             ("r0=7 r1=111 r2=222 r3=333 r4=444 r5=555",), (r"seL4_Recv\(src=notification.* = badge=0x7$",)
         ),
     },
+    "row-02-interrupts-carry-a-word": {
+        "1.0.4": Run(
+            ("*", "r0=5 r1=1 r2=2 r3=333"),
+            (r"--- interrupt.*33", r"seL4_Wait\(src=notification.* = badge=0x5, label=0, words=\[2\]$"),
+        ),
+        "2.0.0": Run(
+            ("*", "r0=5 r1=111 r2=222 r3=333"),
+            (r"--- interrupt.*33", r"seL4_Recv\(src=notification.* = badge=0x5$"),
+        ),
+    },
     "row-03-system-call-minus-8": {
         "1.0.4": Run(
             ("-8 prints: A", "it went on: badge=0 label=100 length=0"),
@@ -240,6 +250,25 @@ ROWS: Final[dict[str, dict[str, Run]]] = {
             (
                 r"Retype\(untyped@0x9000000, type=TCB, .* = seL4_InvalidArgument\(argument=1\)",
                 r"Retype\(untyped@0x9000000, type=SmallPage, .* = 0$",
+            ),
+        ),
+    },
+    "row-15-interruptible-clearing": {
+        "3.2.0": Run(
+            ("..............!!!",),
+            (
+                r"^worker +seL4_Untyped_Retype\(.*type=Endpoint.* = 0  -> observer$",
+                r"^observer +<... seL4_Recv resumed> = badge=0$",
+                r"^observer +seL4_DebugCapIdentify\(.* = 4$",
+            ),
+        ),
+        "4.0.0": Run(
+            (".............!!!!",),
+            (
+                r"^worker +seL4_Untyped_Retype\(.*type=Endpoint.* <preempted, will restart>.*  -> observer$",
+                r"^observer +<... seL4_Recv resumed> = badge=0$",
+                r"^observer +seL4_DebugCapIdentify\(.* = 0$",
+                r"^worker +seL4_Untyped_Retype\(.*type=Endpoint.* = 0$",
             ),
         ),
     },

@@ -34,7 +34,15 @@ def run(folder: Path, row: str, name: str) -> tuple[BootResult, list[str], list[
     """A build on its own release: the result, the lines that it printed, those of its trace, and the trace."""
     path = folder / f"{row}-{name}.trace"
     console = bytearray()
-    result = boot(image(row, name), kernel=name, trace=path, backend="evaluate", console=console.extend)
+    manifest = FOLDER / f"{row}.toml"
+    result = boot(
+        image(row, name),
+        manifest=manifest if manifest.exists() else None,
+        kernel=name,
+        trace=path,
+        backend="evaluate",
+        console=console.extend,
+    )
     with Reader(path) as reader:
         assert reader.complete
         formatter = Formatter(release(name))
