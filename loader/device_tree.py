@@ -16,6 +16,8 @@ from retrap.loader.errors import InputError
 from retrap.loader.platform import ADDRESS_SPACE, PAGE, Span
 
 MAX_DEPTH: Final = 64
+MAX_NODES: Final = 1 << 15
+MAX_TOKENS: Final = 1 << 18
 MAX_SIZE: Final = 4 << 20
 
 _BEGIN_NODE: Final = 1
@@ -101,6 +103,18 @@ class Node:
             for at in range(0, len(value) - step + 1, step)
         )
 
+    def interrupts(self) -> tuple[int, ...]:
+        """The interrupts of `interrupts` in a GIC's three cells: kind (0: shared, 1: private), number, flags."""
+        value = self.properties.get("interrupts", b"")
+        if len(value) % 12:
+            return ()
+        triples = (value[at : at + 12] for at in range(0, len(value), 12))
+        return tuple(
+            int.from_bytes(triple[4:8], "big") + (16 if triple[3] else 32)
+            for triple in triples
+            if triple[:4] in (bytes(4), b"\0\0\0\1") and triple[4:6] == b"\0\0"
+        )
+
 
 def nodes(name: str, data: bytes) -> tuple[Node, ...]:
     """All nodes of a tree, children before parents. Raises `InputError` for a tree that is not sound."""
@@ -136,6 +150,73 @@ def memory(name: str, data: bytes) -> tuple[Span, ...]:
     return tuple(merged)
 
 
+@dataclass(frozen=True, slots=True)
+class TreeDevice:
+    """A device of a tree: where the processor finds its registers, and its interrupts as the GIC numbers them."""
+
+    path: str
+    compatible: tuple[str, ...]
+    spans: tuple[Span, ...]
+    irqs: tuple[int, ...]
+    enabled: bool
+
+
+def devices(name: str, data: bytes) -> tuple[TreeDevice, ...]:
+    """The devices with registers that the processor can reach, by address. Raises `InputError` as `nodes` does."""
+    found = []
+    for node in nodes(name, data):
+        compatible = node.strings("compatible")
+        spans = tuple(span for pair in node.registers() if (span := _seen_by_cpu(node, *pair)) is not None)
+        inside = node.parent is not None and "reg" in node.parent.properties  # a part of that device's registers
+        if compatible and spans and not inside and node.strings("device_type")[:1] != ("memory",):
+            enabled = node.strings("status")[:1] in ((), ("okay",), ("ok",))
+            found.append(TreeDevice(node.path, compatible, spans, node.interrupts(), enabled))
+    return tuple(sorted(found, key=lambda device: (device.spans[0].base, device.path)))
+
+
+def reserved(name: str, data: bytes) -> tuple[Span, ...]:
+    """Memory that a tree keeps from the system, in its reservation block and `/reserved-memory`."""
+    data = verify(name, data)
+    at = layouts.fdt_header(data).reserve_offset
+    found = []
+    while any(entry := data[at : at + 16]):
+        base, size = int.from_bytes(entry[:8], "big"), int.from_bytes(entry[8:], "big")
+        if size and base < ADDRESS_SPACE:
+            found.append(Span(base, min(size, ADDRESS_SPACE - base)))
+        at += 16
+    for node in nodes(name, data):
+        if node.parent is not None and node.parent.path == "/reserved-memory":
+            found += _spans(node)
+    return tuple(sorted(found, key=lambda span: (span.base, span.size)))
+
+
+def _seen_by_cpu(node: Node, base: int, size: int) -> Span | None:
+    """A span of a node's `reg`, through the `ranges` of the buses above it (section 2.3.8); None if it is not
+    mapped, or not within 32 bits."""
+    bus = node.parent
+    while bus is not None and bus.parent is not None:
+        ranges = bus.properties.get("ranges")
+        if ranges is None:
+            return None
+        if ranges:
+            above = bus.parent.cells("#address-cells", 2)
+            widths = [4 * n for n in (bus.cells("#address-cells", 2), above, bus.cells("#size-cells", 1))]
+            if not 0 < sum(widths) <= 64:
+                return None
+            step = sum(widths)
+            for at in range(0, len(ranges) - step + 1, step):
+                entry = ranges[at : at + step]
+                child = int.from_bytes(entry[: widths[0]], "big")
+                parent = int.from_bytes(entry[widths[0] : widths[0] + widths[1]], "big")
+                if child <= base and base + size <= child + int.from_bytes(entry[step - widths[2] :], "big"):
+                    base += parent - child
+                    break
+            else:
+                return None
+        bus = bus.parent
+    return Span(base, size) if size and base >= 0 and base + size <= ADDRESS_SPACE else None
+
+
 def _spans(node: Node) -> list[Span]:
     return [
         Span(address, min(size, ADDRESS_SPACE - address))
@@ -167,9 +248,12 @@ def _walk(name: str, data: bytes, header: layouts.FdtHeader) -> Iterator[Node]:
     strings = data[header.strings_offset : header.strings_offset + header.strings_size]
     at = header.structure_offset
     open_nodes: list[Node] = []
-    count = 0
+    count = tokens = 0
     try:
         while True:
+            tokens += 1
+            if count > MAX_NODES or tokens > MAX_TOKENS:
+                raise InputError(name, place, f"has more than {MAX_NODES} nodes or {MAX_TOKENS} tokens")
             token = layouts.fdt_token(structure, at)
             at += 4
             if token == _BEGIN_NODE:

@@ -162,7 +162,7 @@ def boot(
     ] = False,
     summary: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result as JSON.")] = None,
     junit: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the test results that the guest prints, as JUnit XML.")
+        Path | None, typer.Option(metavar="FILE", help="Write the tests that the guest reports, as JUnit XML.")
     ] = None,
     no_cache: NoCache = False,
 ) -> int:
@@ -243,9 +243,7 @@ def show(
     """Print a trace, one line a trap."""
     from retrap.tools import showing
 
-    return showing.command(
-        trace, expression=expression, failed=failed, thread=thread, count=count, as_json=json
-    )
+    return showing.command(trace, expression=expression, failed=failed, thread=thread, count=count, as_json=json)
 
 
 @app.command()

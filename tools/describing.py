@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from retrap.tools.display import table
 from retrap.tools.errors import Status, UsageError
+
+if TYPE_CHECKING:
+    from retrap.loader.image import Image
 
 _SNIFF = 4096
 
@@ -95,7 +98,42 @@ def _image(file: Path) -> tuple[dict[str, Any], list[Table]]:
         described["kind"] = "packed boot image"
         described["parts"] = [{"role": role, "name": name, "size": size} for role, name, size in parts]
         tables.append(("Packed parts", ("role", "name", "size"), [(r, n, size_text(s)) for r, n, s in parts], (2,)))
+        tables += _found(image, described)
     return described, tables
+
+
+def _found(image: Image, described: dict[str, Any]) -> list[Table]:
+    """What a packed image tells of the system it was built for: added to the data, and as tables."""
+    from retrap.loader.findings import findings
+
+    told = findings(image)
+    described["found"] = [{"name": f.name, "value": f.value, "source": f.source} for f in told.found]
+    described["devices"] = [
+        {
+            "path": d.path,
+            "compatible": list(d.compatible),
+            "registers": [{"base": span.base, "size": span.size} for span in d.spans],
+            "irqs": list(d.irqs),
+            "enabled": d.enabled,
+        }
+        for d in told.devices
+    ]
+    described["warnings"] = list(told.warnings)
+    settings: list[tuple[object, ...]] = [
+        (f.name.replace("_", " "), _text(f.value, False), f.source) for f in told.found
+    ]
+    devices: list[tuple[object, ...]] = [
+        (
+            d.path, d.compatible[0], ", ".join(map(str, d.spans)), ", ".join(map(str, d.irqs)),
+            "" if d.enabled else "disabled",
+        )
+        for d in told.devices
+    ]  # fmt: skip
+    return [
+        ("How it boots", ("setting", "value", "told by"), settings, ()),
+        ("Devices of the device tree", ("path", "compatible", "registers", "interrupts", ""), devices, ()),
+        ("Warnings", ("",), [(text,) for text in told.warnings], ()),
+    ]
 
 
 def _manifest(file: Path) -> tuple[dict[str, Any], list[Table]]:
