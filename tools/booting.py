@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from retrap.kernel.boot import BootPlan
 from retrap.loader.files import read_file
@@ -21,17 +21,22 @@ from retrap.loader.manifest import Manifest, load_manifest, manifest_from_data
 from retrap.loader.settle import settle
 from retrap.machine.cpu import Cpu, lacks
 from retrap.machine.devices import Model
+from retrap.machine.log import InstructionLog
 from retrap.tools import devices as user_devices
 from retrap.tools.errors import Status, UsageError
 from retrap.tools.junit import Suite
 from retrap.tools.junit import report as junit_report
 from retrap.tools.serial_input import Live, is_file, unbuffered
 from retrap.tools.session import End, Session, SessionResult, Watcher
+from retrap.tools.tiers import compiled_code
 from retrap.traces.errors import TraceError
 from retrap.traces.reader import Reader
 from retrap.traces.record import Record
 from retrap.traces.schema import Header
 from retrap.traces.writer import DIGEST_INTERVAL, Recorder, Watch
+
+if TYPE_CHECKING:
+    from retrap.tools.instructions import InstructionRecorder
 
 _UNRECORDED: Final = (("image", "path"), ("image", "kernel"), ("platform", "device_tree"), ("input", "serial"))
 """Manifest keys that name files of this machine; a trace embeds the files instead."""
@@ -74,6 +79,8 @@ class BootResult:
     deaths: tuple[str, ...] = ()
     tests: Mapping[str, int] | None = None  # of the public test suite, if the guest printed its results
     warnings: tuple[str, ...] = ()
+    code: Mapping[str, int] = field(default_factory=dict)
+    """Of compiled code, see `retrap.tools.tiers`: this host's, not the guest's."""
 
     @property
     def status(self) -> Status:
@@ -199,6 +206,17 @@ def header(prepared: Prepared, live: bool = False) -> tuple[Header, list[bytes]]
     )
 
 
+def identity(prepared: Prepared) -> dict[str, str]:
+    """Which run an instruction trace belongs to."""
+    return {
+        "image": Path(prepared.image.path).name,
+        "image_sha256": prepared.image.sha256,
+        "kernel": prepared.plan.release.name,
+        "platform": prepared.plan.platform,
+        "plan_digest": plan_digest(prepared.plan).hex(),
+    }
+
+
 def plan_digest(plan: BootPlan) -> bytes:
     """32 bytes that identify a boot plan: equal plans start equal systems."""
     digest = hashlib.sha256()
@@ -225,17 +243,20 @@ def run(
     cache: bool = True,
     warn: Callable[[str], None] | None = None,
     typed: int | None = None,
+    instructions: Path | None = None,
 ) -> BootResult:
     """Run a prepared system to its end, recording into `trace` and reporting each record if asked to.
 
     `cache`: compiled code may be kept on the disk. `warn` is told when the machine is slower than it could be, and
     what devices do not do. `typed`: a file descriptor from which serial input comes while the system runs.
-    The trace is closed however the run ends, unless retrap itself fails: then it stays a `.partial`.
+    `instructions`: a file for the address of every instruction (`docs/instruction-trace.md`).
+    Files are closed however the run ends, unless retrap itself fails: then they stay `.partial`.
     """
     started = time.perf_counter()
     plan = prepared.plan
     source = None if typed is None else Live(typed, lambda: session.interrupted)
-    session = Session(plan, backend, check, cache, prepared.models, source, warn)
+    log = InstructionLog() if instructions is not None else None
+    session = Session(plan, backend, check, cache, prepared.models, source, warn, log)
     suite = Suite()
     outcome = "not known: retrap failed"
 
@@ -252,6 +273,13 @@ def run(
     write_junit()  # so that a place which cannot be written is said before the run
     kernel = session.kernel
     watchers: list[Watcher] = []
+    listing: InstructionRecorder | None = None
+    if log is not None and instructions is not None:
+        from retrap.tools.instructions import InstructionRecorder
+
+        listing = InstructionRecorder(log, instructions, identity(prepared))
+        listing.kernel = kernel
+        watchers.append(listing)
     recorder: Recorder | None = None
     if trace is not None:
         head, inputs = header(prepared, source is not None)
@@ -267,9 +295,14 @@ def run(
         if recorder is not None:
             recorder.close(result.instructions, result.end.value, bytes.fromhex(result.state_digest))
             recorder = None
+        if listing is not None:
+            listing.close()
+            listing = None
     finally:
         if recorder is not None:
             recorder.abandon()
+        if listing is not None:
+            listing.writer.abandon()
         suite.close(session.cpu.retired)
         write_junit()
     if result.failure:
@@ -290,6 +323,7 @@ def run(
         deaths=result.deaths,
         tests=suite.counts if suite.cases else None,
         warnings=result.warnings,
+        code=compiled_code(session.cpu.backend),
     )
 
 
@@ -377,6 +411,7 @@ def command(
     junit: Path | None = None,
     cache: bool = True,
     devices: Sequence[str] = (),
+    instructions: Path | None = None,
 ) -> int:
     """`retrap boot`."""
     choose("--backend", backend, BACKENDS)
@@ -416,7 +451,7 @@ def command(
     with contextlib.nullcontext() if stdin is None else unbuffered(stdin):
         result = run(
             prepared, trace=trace, backend=backend, check=check, console=write_console, report=report, junit=junit,
-            cache=cache, warn=warn, typed=stdin,
+            cache=cache, warn=warn, typed=stdin, instructions=instructions,
         )  # fmt: skip
     sys.stdout.flush()
     for death in result.deaths:
@@ -458,6 +493,12 @@ def write_file(path: Path, text: str) -> None:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
+def _code(code: Mapping[str, int]) -> str:
+    if not code.get("bytes"):
+        return "nothing"
+    return f"{code['regions']:,} regions, {code['fetched']:,} more from the cache; {code['bytes']:,} bytes"
+
+
 def statistics(result: BootResult) -> str:
     """What `--stats` prints."""
     mips = result.instructions / result.wall_s / 1e6 if result.wall_s else 0.0
@@ -468,6 +509,7 @@ def statistics(result: BootResult) -> str:
         ("traps", f"{result.traps:,}"),
         ("virtual time", f"{result.virtual_time_ns / 1e6:,.3f} ms"),
         ("wall time", f"{result.wall_s:.3f} s ({mips:.1f} MIPS, {per_trap:.1f} µs a trap)"),
+        ("compiled", _code(result.code)),
         ("state digest", result.state_digest),
     )
     if result.tests is not None:

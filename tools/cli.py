@@ -165,6 +165,9 @@ def boot(
         Path | None, typer.Option(metavar="FILE", help="Write the tests that the guest reports, as JUnit XML.")
     ] = None,
     no_cache: NoCache = False,
+    instructions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the address of every instruction executed.")
+    ] = None,
 ) -> int:
     """Boot a root task and run it until it halts, dies, is quiescent, or a limit is reached."""
     from retrap.tools import booting
@@ -187,6 +190,7 @@ def boot(
         junit=junit,
         cache=not no_cache,
         devices=devices or (),
+        instructions=instructions,
     )
 
 
@@ -244,6 +248,67 @@ def show(
     from retrap.tools import showing
 
     return showing.command(trace, expression=expression, failed=failed, thread=thread, count=count, as_json=json)
+
+
+@app.command()
+def profile(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[IMAGE|TRACE]", help="Root-task ELF, or a recorded trace.")
+    ] = None,
+    manifest: Manifest = None,
+    kernel: Kernel = None,
+    platform: Platform = None,
+    backend: Annotated[str, typer.Option(metavar="auto|evaluate|llvm", help="How guest code is run.")] = "auto",
+    max_instructions: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Stop after N retired instructions.")
+    ] = None,
+    arguments: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Arguments for the root task (/chosen/bootargs).")
+    ] = None,
+    serial_input: Annotated[
+        Path | None, typer.Option("--input", metavar="FILE", help="Bytes that arrive on the first UART.")
+    ] = None,
+    devices: Devices = None,
+    folded: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write folded stacks, for flame graphs.")
+    ] = None,
+    top: Annotated[int, typer.Option(metavar="N", min=0, help="Functions and blocks to print.")] = 20,
+    json: Json = False,
+    no_cache: NoCache = False,
+) -> int:
+    """Say where a guest spends its instructions: functions, blocks, call stacks; exact counts."""
+    from retrap.tools import profiling
+
+    return profiling.command(
+        file=file,
+        manifest=manifest,
+        kernel=kernel,
+        platform=platform,
+        backend=backend,
+        max_instructions=max_instructions,
+        arguments=arguments,
+        serial_input=serial_input,
+        folded=folded,
+        top=top,
+        as_json=json,
+        cache=not no_cache,
+        devices=devices or (),
+    )
+
+
+@app.command()
+def instructions(
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    first: Annotated[int, typer.Option("--from", metavar="N", min=0, help="Number of the first one.")] = 0,
+    count: Annotated[int | None, typer.Option(metavar="N", min=0, help="How many.")] = None,
+    thread: Annotated[int | None, typer.Option(metavar="T", help="Only this thread's.")] = None,
+    image: Annotated[Path | None, typer.Option(metavar="IMAGE", help="Name functions by its symbols.")] = None,
+    json: Json = False,
+) -> int:
+    """Print what `boot --instructions` has written: number, thread, address, state, function."""
+    from retrap.tools import instructions as printing
+
+    return printing.command(file, first=first, count=count, thread=thread, image=image, as_json=json)
 
 
 @app.command()

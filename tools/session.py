@@ -26,6 +26,7 @@ from retrap.machine.clock import NEVER
 from retrap.machine.context import Context, ContextArena
 from retrap.machine.cpu import Cpu
 from retrap.machine.devices import Bus, DeviceFailure, Model, Serial
+from retrap.machine.log import InstructionLog
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.traps import INTERRUPT, TrapKind
 from retrap.tools.errors import EngineBug
@@ -99,16 +100,18 @@ class Session:
         models: Mapping[str, type[Model]] | None = None,
         source: Source | None = None,
         warn: Callable[[str], None] | None = None,
+        log: InstructionLog | None = None,
     ) -> None:
         """`cache`: see `machine.cpu.make_backend`. `models`: devices of the user's own, by the name that the plan
         gives them. `source`: serial input besides that of the plan. `warn` hears of what devices do not do.
+        `log` gets the address of every instruction that retires.
 
         Raises `retrap.machine.cpu.BackendUnavailable` for a backend that this installation lacks.
         """
         self.plan: Final = plan
         self.memory: Final = PhysicalMemory(plan.ram)
         self.kernel: Final = Kernel(plan, self.memory, ContextArena())
-        self.cpu: Final = Cpu(self.memory, backend, cache)
+        self.cpu: Final = Cpu(self.memory, backend, cache, log)
         self.serial: Final = Serial(plan.serial_input)
         self.bus: Final = Bus(self.memory)
         self.source: Final = source
