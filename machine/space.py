@@ -56,11 +56,16 @@ class AddressSpace:
 
         `size_bits` ≥ 20 is remembered as a section mapping, for fault status (section or page).
         """
-        flags = rights | SECTION if size_bits >= 20 else rights
-        first, frame, count = virtual >> 12, physical >> 12, 1 << (size_bits - 12)
-        pages = self.pages
-        for offset in range(count):
-            pages[first + offset] = (frame + offset) << 4 | flags
+        first, count = virtual >> 12, 1 << (size_bits - 12)
+        entry = (physical >> 12) << 4 | rights
+        if count == 1:
+            self.pages[first] = entry
+        else:
+            if size_bits >= 20:
+                entry |= SECTION
+            self.pages.update(
+                zip(range(first, first + count), range(entry, entry + 16 * count, 16), strict=True)
+            )
         if self.listener is not None:
             self.listener.changed(first, count)
 
@@ -68,8 +73,11 @@ class AddressSpace:
         """Remove the pages of `[virtual, virtual + 2^size_bits)`; those not mapped are passed over."""
         first, count = virtual >> 12, 1 << (size_bits - 12)
         pages = self.pages
-        for page in range(first, first + count):
-            pages.pop(page, None)
+        if count == 1:
+            pages.pop(first, None)
+        else:
+            for page in range(first, first + count):
+                pages.pop(page, None)
         if self.listener is not None:
             self.listener.changed(first, count)
 
