@@ -96,9 +96,9 @@ def test_a_packed_image_of_any_parts(kernel_part: bytes, tree_part: bytes) -> No
 def structure(*tokens: bytes, strings: bytes = b"reg\0") -> bytes:
     """A device tree of raw tokens."""
     body = b"".join(tokens)
-    header = struct.pack(
-        ">10I", 0xD00D_FEED, 56 + len(body) + len(strings), 56, 56 + len(body), 40, 17, 16, 0, len(strings), len(body)
-    )
+    end = 56 + len(body)
+    sizes = len(strings), len(body)
+    header = struct.pack(">10I", 0xD00D_FEED, end + len(strings), 56, end, 40, 17, 16, 0, *sizes)
     return header + bytes(16) + body + strings
 
 
