@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import fdt
 from retrap.loader import layouts
 from retrap.loader.errors import InputError
 from retrap.loader.platform import ADDRESS_SPACE, PAGE, Span
@@ -303,6 +302,8 @@ def _aligned(at: int) -> int:
 
 
 def _parse(name: str, data: bytes) -> Any:
+    import fdt
+
     try:
         return fdt.parse_dtb(data)
     except Exception as error:  # the library raises bare Exception for names that it does not take
@@ -320,6 +321,8 @@ def with_arguments(name: str, data: bytes, arguments: str) -> bytes:
 
 def minimal(platform: str, ram: Sequence[Span], arguments: str) -> bytes:
     """A small tree for a root task that was given arguments but no tree: root, memory, `/chosen/bootargs`."""
+    import fdt
+
     tree = fdt.FDT()
     tree.set_property("#address-cells", 1)
     tree.set_property("#size-cells", 1)

@@ -21,7 +21,7 @@ IMPORTERS = {
     "msgspec": {"loader/tables.py"},
     "construct": {"loader/layouts.py", "traces/schema.py"},
     "zstandard": {"traces/compression.py"},
-    "typer": {"tools/cli.py"},
+    "typer": {"tools/verbs.py"},
     "rich": {"tools/display.py"},
     # Test-only: the product never imports these.
     "unicorn": set(),

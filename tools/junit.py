@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Final
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree
 
 MAX_LINE: Final = 1 << 16
 """Bytes of a line that are looked at."""
@@ -148,6 +150,8 @@ class Suite:
 
 def report(suite: Suite, clock_hz: int, outcome: str, instructions: int, properties: dict[str, str]) -> str:
     """The JUnit XML of a run that ended with `outcome` after `instructions`."""
+    from xml.etree import ElementTree
+
     cases = [_case(case, clock_hz, outcome) for case in suite.cases]
     unfinished = any(not case.result for case in suite.cases)
     if not (suite.ended or unfinished):
@@ -181,6 +185,8 @@ def report(suite: Suite, clock_hz: int, outcome: str, instructions: int, propert
 
 
 def _case(case: Case, clock_hz: int, outcome: str) -> ElementTree.Element:
+    from xml.etree import ElementTree
+
     element = ElementTree.Element(
         "testcase",
         classname=_clean(case.classname),
