@@ -79,6 +79,7 @@ class BootResult:
     deaths: tuple[str, ...] = ()
     tests: Mapping[str, int] | None = None  # of the public test suite, if the guest printed its results
     warnings: tuple[str, ...] = ()
+    idle: int = 0  # how much of `instructions`, which is the clock, passed while nothing ran
     code: Mapping[str, int] = field(default_factory=dict)
     """Of compiled code, see `retrap.tools.tiers`: this host's, not the guest's."""
 
@@ -323,6 +324,7 @@ def run(
         deaths=result.deaths,
         tests=suite.counts if suite.cases else None,
         warnings=result.warnings,
+        idle=result.idle,
         code=compiled_code(session.cpu.backend),
     )
 
@@ -501,11 +503,12 @@ def _code(code: Mapping[str, int]) -> str:
 
 def statistics(result: BootResult) -> str:
     """What `--stats` prints."""
-    mips = result.instructions / result.wall_s / 1e6 if result.wall_s else 0.0
+    retired = result.instructions - result.idle
+    mips = retired / result.wall_s / 1e6 if result.wall_s else 0.0
     per_trap = result.wall_s / result.traps * 1e6 if result.traps else 0.0
     rows: tuple[tuple[str, str], ...] = (
         ("outcome", result.outcome),
-        ("instructions", f"{result.instructions:,}"),
+        ("instructions", f"{retired:,}" + (f" (and {result.idle:,} idle)" if result.idle else "")),
         ("traps", f"{result.traps:,}"),
         ("virtual time", f"{result.virtual_time_ns / 1e6:,.3f} ms"),
         ("wall time", f"{result.wall_s:.3f} s ({mips:.1f} MIPS, {per_trap:.1f} µs a trap)"),

@@ -75,7 +75,8 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SessionResult:
-    """What a run came to. `instructions` are retired user instructions; `virtual_time_ns` follows from them."""
+    """What a run came to. `instructions` is the clock, `idle` how much of it passed while nothing ran: the rest are
+    retired user instructions. `virtual_time_ns` follows from the clock."""
 
     end: End
     instructions: int
@@ -85,6 +86,7 @@ class SessionResult:
     deaths: tuple[str, ...] = field(default=())
     warnings: tuple[str, ...] = field(default=())
     failure: str = ""  # of a device
+    idle: int = 0
 
 
 @final
@@ -121,6 +123,7 @@ class Session:
         self.tick: Final = max(1, plan.clock_hz * plan.options.timer_tick_ms // 1000)
         self.warnings: Final[list[str]] = []
         self.failure = ""
+        self.idle = 0
         self._warn: Final = warn
         self._watchers: tuple[Watcher, ...] = ()
         self._arrived_before = -1  # the kernel entry before which input has arrived
@@ -154,6 +157,7 @@ class Session:
             deaths=deaths,
             warnings=tuple(self.warnings),
             failure=self.failure,
+            idle=self.idle,
         )
 
     def _loop(
@@ -189,6 +193,7 @@ class Session:
                     if isinstance(wake, End):
                         return wake
                     # Nothing runs: time jumps to what comes next.
+                    self.idle += wake - now
                     cpu.retired = now = wake
                     trap = INTERRUPT
                     if next_tick < now:
