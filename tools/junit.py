@@ -14,27 +14,28 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from xml.etree import ElementTree
 
-MAX_LINE: Final = 1 << 16
+MAX_LINE: Final = 1 << 14
 """Bytes of a line that are looked at."""
 MAX_OUTPUT: Final = 1 << 18
 """Characters of a test's output that are kept."""
 
 _ESCAPE: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_SUITE: Final = re.compile(r"Starting test suite (?P<name>.*)|\s*<testsuite>")
+_SUITE: Final = re.compile(r".*?Starting test suite (?P<name>.*)|\s*<testsuite>")
 _START: Final = re.compile(
-    r"Starting test \d+: (?P<name>.+)"
-    r'|\s*<testcase classname="(?P<classname>[^"]*)" name="(?P<xml>[^"]*)">'
+    r"(?P<before>.*?)(?:Starting test \d+: (?P<name>.+)"
+    r'|<testcase classname="(?P<classname>[^"]*)" name="(?P<xml>[^"]*)">)'
 )
-_RESULT: Final = re.compile(r"Test (?P<name>.+) (?P<result>passed|failed)")
+_RESULT: Final = re.compile(r"(?P<before>.*?)Test (?P<name>.+) (?P<result>passed|failed)")
 _FAILURE: Final = re.compile(
-    r"\s+(?P<kind>Failure|Error): (?P<text>.*)"
-    r'|\s*<(?P<xml>failure|error)(?: type="[^"]*")?>(?P<content>.*?)(?P<closed></(?P=xml)>)?'
+    r"(?P<before>.*?)(?:\t(?P<kind>Failure|Error): (?P<text>.*)"
+    r'|<(?P<xml>failure|error)(?: type="[^"]*")?>(?P<content>.*?)(?P<closed></(?P=xml)>)?)'
 )
-_END_TEST: Final = re.compile(r"\s*</testcase>")
+_END_TEST: Final = re.compile(r"(?P<before>.*?)</testcase>")
 _END_SUITE: Final = re.compile(
-    r"Test suite passed\. (?P<passed>\d+) tests passed\.(?: (?P<disabled>\d+) tests disabled\.)?"
-    r"|Test suite failed\. \d+/\d+ tests passed\.|\s*</testsuite>"
+    r".*?(?:Test suite passed\. (?P<passed>\d+) tests passed\.(?: (?P<disabled>\d+) tests disabled\.)?"
+    r"|Test suite failed\. \d+/\d+ tests passed\.|</testsuite>)"
 )
+"""What stands before these on their line is the end of what a test printed without a line end."""
 _OUTPUT: Final = re.compile(r"\s*<system-out>(.*)")
 
 
@@ -109,6 +110,7 @@ class Suite:
             self.started = True
             self.name = found["name"] or self.name
         elif found := _START.fullmatch(line):
+            self._keep(found["before"])
             self._finish(now)
             self.started, self.ended = True, False
             name = found["name"] or found["xml"] or "unnamed"
@@ -123,18 +125,27 @@ class Suite:
 
     def _read_within(self, case: Case, line: str, now: int) -> None:
         """A line while a test runs."""
-        if _END_TEST.fullmatch(line):
+        if found := _END_TEST.fullmatch(line):
+            self._keep(found["before"])
             self._finish(now)
         elif (found := _RESULT.fullmatch(line)) and found["name"] == case.name:
+            self._keep(found["before"])
             # Kept open: a failure of the suite's own check of this result follows it.
             case.result, case.ended = found["result"], now
         elif found := _FAILURE.fullmatch(line):
+            self._keep(found["before"])
             case.failures.append(found["text"] or found["content"] or "")
             if found["xml"] and not found["closed"]:
                 self._open = found["xml"]
-        elif case.size < MAX_OUTPUT:
+        else:
             output = _OUTPUT.fullmatch(line)
-            kept = (output[1] if output else line).removesuffix("</system-out>")[: MAX_OUTPUT - case.size]
+            self._keep((output[1] if output else line).removesuffix("</system-out>"))
+
+    def _keep(self, text: str) -> None:
+        """Output of the current test."""
+        case = self._current
+        if case is not None and text.strip() and case.size < MAX_OUTPUT:
+            kept = text[: MAX_OUTPUT - case.size]
             case.output.append(kept)
             case.size += len(kept) + 1
 

@@ -118,6 +118,18 @@ def test_its_own_xml() -> None:
     ]
 
 
+def test_marks_behind_unfinished_lines() -> None:
+    lines = (
+        "Starting test suite s\nStarting test 1: A\nno end  Starting test 2: B\n... Test B failed\n#\tError: x\n"
+    )
+    suite = run(lines + "$ Test suite failed. 1/2 tests passed.\n")
+    assert results(suite) == [("A", "passed"), ("B", "failed")] and suite.ended
+    assert [case.output for case in suite.cases] == [["no end  "], ["... ", "#"]]
+    assert suite.cases[1].failures == ["x"]
+    suite = run('<testsuite>\n<testcase classname="c" name="A">\nend</testcase>\nx</testsuite>\n')
+    assert results(suite) == [("A", "passed")] and suite.ended and suite.cases[0].output == ["end"]
+
+
 def test_disabled_tests_are_counted() -> None:
     suite = run(
         "Starting test suite s\nStarting test 1: A\nTest suite passed. 1 tests passed. 54 tests disabled.\n"
