@@ -1,5 +1,5 @@
 # Two commands do everything: `make demo` and `make test`. The rest is for people who change retrap.
-.PHONY: demo test test-compiled compiled check lint typecheck imports setup samples samples-all samples-check isa-campaign bench docs-refresh wheel-check lock clean help
+.PHONY: demo test test-compiled compiled check lint typecheck imports setup samples samples-all samples-check isa-campaign native-campaign bench bench-guests docs-refresh wheel-check lock clean help
 
 PYTHON ?= python3
 VENV := .venv
@@ -73,6 +73,13 @@ N ?= 1000
 SEED ?= 1
 isa-campaign: setup  ## differential instruction campaign against independent CPUs: make isa-campaign N=10000 SEED=1
 	$(BIN)/python tests/machine/campaign.py --cases $(N) --seed $(SEED)
+
+BLOCKS ?= 100000
+native-campaign: setup  ## random programs, evaluator against native code, resumable: make native-campaign BLOCKS=1000000
+	nice $(BIN)/python tests/machine/campaign_llvm.py --blocks $(BLOCKS) --state build/native-campaign.json
+
+bench-guests: setup  ## guest speed beside qemu-arm, unicorn and icicle-emu (needs gcc-arm-none-eabi)
+	$(BIN)/python benchmarks/guest_speed.py
 
 bench: setup  ## measure: cold start, round trips, trace bytes, replay speed
 	$(BIN)/python benchmarks/run.py

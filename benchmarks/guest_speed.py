@@ -1,16 +1,20 @@
-"""Guest speed side by side: retrap, qemu-arm user mode, and unicorn, on the same binaries in one run.
+"""Guest speed side by side: retrap, qemu-arm user mode, unicorn and icicle-emu, on the same binaries in one run.
 
-    python benchmarks/guest_speed.py [--quick] [NAME ...]
+    python benchmarks/guest_speed.py [--quick] [--rounds N] [--markdown] [NAME ...]
 
-Needs gcc-arm-none-eabi; qemu-arm and the Python package unicorn if they are to be compared with. Speeds are in
-millions of guest instructions per second of processor time; the number of instructions is retrap's exact count.
-Start-up of qemu-arm (measured with an almost empty run) is taken off; of each program the best of `ROUNDS` runs
-counts. "first" is the first run with nothing compiled, compilation included.
+Needs gcc-arm-none-eabi; qemu-arm and the Python packages unicorn and icicle-emu (`pip install icicle-emu`) as far
+as they are to be compared with: what is missing is left out, and said. Speeds are in millions of guest instructions
+per second of processor time; the number of instructions is retrap's exact count, and the programs' results must be
+the same everywhere; "-" is for what an engine does not run. The engines take turns, and of each program the best
+of N rounds counts (the slow ones do two).
+An engine that lives in this process keeps its translations from round to round; qemu-arm starts anew each time, and
+an almost empty run of it is taken off. "first" is retrap's first round, compilation included.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import math
 import os
 import resource
@@ -21,7 +25,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("RETRAP_CACHE", "off")
 
@@ -33,7 +36,7 @@ from retrap.machine.traps import TrapKind
 
 SOURCE = Path(__file__).with_name("guests") / "guests.c"
 RAM = 0x40000000
-ROUNDS = 3
+ROUNDS = 5
 PROGRAMS = {
     "integer loop": (0, 40_000),
     "crc": (1, 40_000),
@@ -44,7 +47,7 @@ PROGRAMS = {
     "state machine": (6, 5_000),
     "recursion": (7, 15_000),
 }
-FLOATING = {"float hard": (8, 4_000), "float soft": (8, 1_000)}
+FLOATING = {"float hard": (8, 150_000), "float soft": (8, 6_000)}
 STATES = {"arm": "-marm", "thumb": "-mthumb"}
 
 
@@ -73,67 +76,150 @@ def segments(path: Path) -> tuple[int, list[tuple[int, bytes, int]]]:
     return entry, found
 
 
-def ours(path: Path, backend_name: str = "llvm", rounds: int = ROUNDS) -> tuple[int, int, list[float]]:
-    """(Result, instructions, seconds of each run) on this package's CPU."""
-    memory = PhysicalMemory([(RAM, 1 << 20)])
-    space = AddressSpace(memory)
-    space.map(0, RAM, 20, READ | WRITE | EXECUTE)
-    entry, parts = segments(path)
-    backend = make_backend(backend_name, memory)
-    context = ContextArena().allocate()
-    words, times, retired = context.words, [], 0
-    for _ in range(rounds):
-        for address, data, total in parts:
-            if not times or (address >> 12) != (entry >> 12):
-                memory.write(RAM + address, data.ljust(total, b"\0"))
+class CannotError(Exception):
+    """An engine does not run the program."""
+
+
+class Retrap:
+    """This package's CPU."""
+
+    def __init__(self, path: Path, backend: str = "llvm") -> None:
+        self.memory = PhysicalMemory([(RAM, 1 << 20)])
+        self.space = AddressSpace(self.memory)
+        self.space.map(0, RAM, 20, READ | WRITE | EXECUTE)
+        self.entry, self.parts = segments(path)
+        self.backend = make_backend(backend, self.memory)
+        self.context = ContextArena().allocate()
+        self.fresh = True
+        self.retired = 0
+
+    def run(self) -> tuple[int, float]:
+        """(Result, seconds) of one run from the start; its code is not written again."""
+        words = self.context.words
+        for address, data, total in self.parts:
+            if self.fresh or (address >> 12) != (self.entry >> 12):
+                self.memory.write(RAM + address, data.ljust(total, b"\0"))
+        self.fresh = False
         words[Slot.FPEXC_EN] = 1
-        words[Slot.PC], words[Slot.THUMB] = entry & ~1, entry & 1
+        words[Slot.PC], words[Slot.THUMB] = self.entry & ~1, self.entry & 1
         start = time.process_time()
-        trap = backend.run(context, space, 0, 1 << 40)
-        times.append(time.process_time() - start)
-        retired = backend.retired
-        if trap.kind is not TrapKind.SVC:
-            raise SystemExit(f"{path.name}: {trap} at {words[Slot.PC]:#x}")
-    return words[0], retired, times
-
-
-def qemu(path: Path, rounds: int = ROUNDS) -> tuple[int, float]:
-    """(Exit status, best seconds) under qemu-arm."""
-    best = math.inf
-    status = 0
-    for _ in range(rounds):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        status = subprocess.run(["qemu-arm", "-cpu", "cortex-a15", str(path)], check=False).returncode
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        best = min(best, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-    return status, best
-
-
-def unicorn(path: Path) -> tuple[int, float]:
-    """(Result, seconds) under unicorn; the second of two runs, its code is translated then."""
-    from unicorn import UC_ARCH_ARM, UC_HOOK_INTR, UC_MODE_ARM, Uc
-    from unicorn.arm_const import UC_ARM_REG_C1_C0_2, UC_ARM_REG_FPEXC, UC_ARM_REG_R0
-
-    engine = Uc(UC_ARCH_ARM, UC_MODE_ARM)
-    engine.mem_map(0, 1 << 20)
-    engine.reg_write(UC_ARM_REG_C1_C0_2, 0xF << 20)
-    engine.reg_write(UC_ARM_REG_FPEXC, 1 << 30)
-    entry, parts = segments(path)
-
-    def stop(uc: Any, *_: object) -> None:
-        uc.emu_stop()
-
-    engine.hook_add(UC_HOOK_INTR, stop)
-    spent = 0.0
-    for n in range(2):
-        for address, data, total in parts:
-            if n == 0 or (address >> 12) != (entry >> 12):
-                engine.mem_write(address, data.ljust(total, b"\0"))
-        start = time.process_time()
-        engine.emu_start(entry, 0xFFFFFFFE)
+        trap = self.backend.run(self.context, self.space, 0, 1 << 40)
         spent = time.process_time() - start
-    result: int = engine.reg_read(UC_ARM_REG_R0)
-    return result, spent
+        self.retired = self.backend.retired
+        if trap.kind is not TrapKind.SVC:
+            raise SystemExit(f"{trap} at {words[Slot.PC]:#x}")
+        return words[0], spent
+
+
+class Qemu:
+    """qemu-arm; its result is an exit status."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def run(self) -> tuple[int, float]:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        status = subprocess.run(["qemu-arm", "-cpu", "cortex-a15", str(self.path)], check=False).returncode
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return status, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+class Unicorn:
+    def __init__(self, path: Path) -> None:
+        from unicorn import UC_ARCH_ARM, UC_HOOK_INTR, UC_MODE_ARM, Uc
+        from unicorn.arm_const import UC_ARM_REG_C1_C0_2, UC_ARM_REG_FPEXC, UC_ARM_REG_R0
+
+        self.result = UC_ARM_REG_R0
+        self.engine = engine = Uc(UC_ARCH_ARM, UC_MODE_ARM)
+        engine.mem_map(0, 1 << 20)
+        engine.reg_write(UC_ARM_REG_C1_C0_2, 0xF << 20)
+        engine.reg_write(UC_ARM_REG_FPEXC, 1 << 30)
+        engine.hook_add(UC_HOOK_INTR, lambda uc, *_: uc.emu_stop())
+        self.entry, self.parts = segments(path)
+        self.fresh = True
+
+    def run(self) -> tuple[int, float]:
+        for address, data, total in self.parts:
+            if self.fresh or (address >> 12) != (self.entry >> 12):
+                self.engine.mem_write(address, data.ljust(total, b"\0"))
+        self.fresh = False
+        start = time.process_time()
+        self.engine.emu_start(self.entry, 0xFFFFFFFE)
+        spent = time.process_time() - start
+        return int(self.engine.reg_read(self.result)), spent
+
+
+class Icicle:
+    """icicle-emu. It cannot be started in Thumb state: two ARM instructions behind the program go there."""
+
+    STUB = 0xF0000
+
+    def __init__(self, path: Path) -> None:
+        import icicle
+
+        self.syscall = icicle.ExceptionCode.Syscall
+        self.engine = icicle.Icicle("armv7a", jit=True)
+        self.engine.mem_map(0, 1 << 20, icicle.MemoryProtection.ExecuteReadWrite)
+        self.entry, self.parts = segments(path)
+        # ldr r0, [pc]; bx r0
+        self.engine.mem_write(self.STUB, struct.pack("<3I", 0xE59F0000, 0xE12FFF10, self.entry))
+        self.fresh = True
+
+    def run(self) -> tuple[int, float]:
+        engine = self.engine
+        for address, data, total in self.parts:
+            if self.fresh or (address >> 12) != (self.entry >> 12):
+                engine.mem_write(address, data.ljust(total, b"\0"))
+        if "fpexc" in engine.reg_list():
+            engine.reg_write("fpexc", 1 << 30)
+        if not self.fresh:
+            engine.reg_write("ISAModeSwitch", 0)
+            engine.reg_write("TB", 0)
+        self.fresh = False
+        engine.pc = self.STUB
+        start = time.process_time()
+        status = engine.run()
+        spent = time.process_time() - start
+        if engine.exception_code != self.syscall:
+            raise CannotError(f"{status}, {engine.exception_code} at {engine.pc:#x}")
+        return int(engine.reg_read("r0")), spent
+
+
+OTHERS = {"qemu-arm": Qemu, "unicorn": Unicorn, "icicle": Icicle}
+SLOW = ("unicorn", "icicle")
+
+
+def available(name: str) -> bool:
+    """Whether an engine is on this machine."""
+    if name == "qemu-arm":
+        return shutil.which(name) is not None
+    return importlib.util.find_spec(name) is not None
+
+
+def measure(path: Path, others: list[str], rounds: int, idle: float) -> tuple[int, float, float, dict[str, float]]:
+    """(Instructions, retrap's speed, its first run's, others' speeds) of one program."""
+    own = Retrap(path)
+    engines = {name: OTHERS[name](path) for name in others}
+    result, first = own.run()
+    best, spent = math.inf, dict.fromkeys(others, math.inf)
+    for n in range(rounds):
+        again, seconds = own.run()
+        if again != result:
+            raise SystemExit(f"{path.name}: {again:#x}, {result:#x} before")
+        best = min(best, seconds)
+        for name, engine in engines.items():
+            if (n >= 2 and name in SLOW) or math.isnan(spent[name]):
+                continue
+            try:
+                theirs, seconds = engine.run()
+            except CannotError:
+                spent[name] = math.nan
+                continue
+            if theirs != (result & 0xFF if name == "qemu-arm" else result):
+                raise SystemExit(f"{path.name}: {result:#x} here, {theirs:#x} under {name}")
+            spent[name] = min(spent[name], max(seconds - idle, 1e-4) if name == "qemu-arm" else seconds)
+    count = own.retired / 1e6
+    return own.retired, count / best, count / first, {name: count / seconds for name, seconds in spent.items()}
 
 
 def mean(values: list[float]) -> float:
@@ -144,44 +230,58 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--quick", action="store_true", help="a tenth of the length")
-    parser.add_argument("--no-unicorn", action="store_true")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--without", action="append", default=[], choices=list(OTHERS), help="leave an engine out")
+    parser.add_argument("--markdown", action="store_true", help="print the table for a document")
     options = parser.parse_args()
-    have_qemu = shutil.which("qemu-arm") is not None
-    have_unicorn = not options.no_unicorn
-    ratios: dict[str, list[float]] = {"qemu": [], "unicorn": []}
+    others = [name for name in OTHERS if name not in options.without and available(name)]
     say = sys.stdout.write
-    say(f"{'program':22}{'Minstr':>8}{'retrap':>9}{'first':>8}{'qemu-arm':>10}{'unicorn':>9}{'/qemu':>8}{'/unicorn':>9}\n")
+    for name in OTHERS:
+        if name not in others and name not in options.without:
+            say(f"{name} is not here\n")
+    titles = ["program", "Minstr", "retrap", "first", *others, *(f"/ {name}" for name in others)]
+    row, widths = _text_row, [22, *[max(9, len(title) + 2) for title in titles[1:]]]
+    if options.markdown:
+        row = _markdown_row
+    say(row(titles, widths))
+    if options.markdown:
+        say("|---" + "|---:" * (len(titles) - 1) + "|\n")
+    ratios: dict[tuple[str, bool], list[float]] = {}
     with tempfile.TemporaryDirectory() as name_of_folder:
         folder = Path(name_of_folder)
-        idle = qemu(build(folder, "idle", 0, 0, "arm"))[1] if have_qemu else 0.0
-        for name, (program, rounds) in {**PROGRAMS, **FLOATING}.items():
+        empty = Qemu(build(folder, "idle", 0, 0, "arm"))
+        idle = min(empty.run()[1] for _ in range(5)) if "qemu-arm" in others else 0.0
+        for name, (program, length) in {**PROGRAMS, **FLOATING}.items():
             if options.names and name not in options.names:
                 continue
             for state in STATES:
-                path = build(folder, name, program, rounds // (10 if options.quick else 1), state)
-                result, count, times = ours(path)
-                speed = count / min(times) / 1e6
-                line = f"{name + ' ' + state:22}{count / 1e6:8.1f}{speed:9.0f}{count / times[0] / 1e6:8.0f}"
-                other = {}
-                if have_qemu:
-                    status, spent = qemu(path)
-                    if status != result & 0xFF:
-                        raise SystemExit(f"{path.name}: {result & 0xFF:#x} here, {status:#x} under qemu-arm")
-                    other["qemu"] = count / max(spent - idle, 1e-3) / 1e6
-                if have_unicorn:
-                    theirs, spent = unicorn(path)
-                    if theirs != result:
-                        raise SystemExit(f"{path.name}: {result:#x} here, {theirs:#x} under unicorn")
-                    other["unicorn"] = count / spent / 1e6
-                for key, width in (("qemu", 10), ("unicorn", 9)):
-                    line += f"{other.get(key, math.nan):{width}.0f}"
-                for key, width in (("qemu", 8), ("unicorn", 9)):
-                    if key in other:
-                        ratios[key].append(speed / other[key])
-                        line += f"{speed / other[key]:{width}.2f}"
-                say(line + "\n")
-    say("geometric mean of the ratios: " + ", ".join(f"{mean(v):.2f} x {k}" for k, v in ratios.items() if v) + "\n")
+                path = build(folder, name, program, length // (10 if options.quick else 1), state)
+                count, speed, first, theirs = measure(path, others, options.rounds, idle)
+                cells = [f"{name} {state}", f"{count / 1e6:.0f}", f"{speed:.0f}", f"{first:.0f}"]
+                cells += ["-" if math.isnan(theirs[other]) else f"{theirs[other]:.0f}" for other in others]
+                for other in others:
+                    if math.isnan(theirs[other]):
+                        cells.append("-")
+                        continue
+                    cells.append(f"{speed / theirs[other]:.2f}")
+                    ratios.setdefault((other, name in FLOATING), []).append(speed / theirs[other])
+                say(row(cells, widths))
+                sys.stdout.flush()
+    for other in others:
+        whole, floating = ratios.get((other, False), []), ratios.get((other, True), [])
+        say(f"x {other}, geometric mean: {mean(whole):.2f} integer, {mean(floating):.2f} floating point, ")
+        say(f"{mean(whole + floating):.2f} all; least {min(whole + floating):.2f}\n")
     return 0
+
+
+def _text_row(cells: list[str], widths: list[int]) -> str:
+    return cells[0].ljust(widths[0]) + "".join(
+        cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)
+    ) + "\n"  # fmt: skip
+
+
+def _markdown_row(cells: list[str], _: list[int]) -> str:
+    return "| " + " | ".join(cells) + " |\n"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from retrap.machine.llvm.blocks import Span, plan_accesses
 if TYPE_CHECKING:
     from retrap.machine.llvm.lower import Step
 
-REACH: Final = 256
+REACH: Final = 1088
 """Bytes that one check covers at most, unless a single instruction accesses more."""
 
 NO_BASE: Final = int(Slot.PC)

@@ -35,7 +35,7 @@ _ENTRY: Final = 1 << 32
 EMPTY: Final = (1 << 64) - 1
 
 QUICK_LIMIT: Final = 160
-TUNED_LIMIT: Final = 240
+TUNED_LIMIT: Final = 400
 """Guest instructions of a region."""
 
 CODE_LIMIT: Final = 64 << 20

@@ -8,6 +8,7 @@ run it compares all context words, the trap, the clock, and at intervals all of 
 from __future__ import annotations
 
 import random
+from array import array
 
 from isa_oracle import defined, is_memory, random_word
 from retrap.machine.arm.decode import all_encodings, to_bytes
@@ -42,6 +43,8 @@ LAYOUT: tuple[tuple[int, int, int], ...] = (
     (TOP, RAM + 0x7000, READ | WRITE | EXECUTE),
 )
 """(virtual, physical, rights) of each page at first."""
+
+_NEAR = (0x3F800000, 0x3FF00000, 0x40400000, 0x3F000000)
 
 ENCODINGS = tuple(e for e in all_encodings() if e.instruction.name not in ("SETEND",))
 
@@ -216,17 +219,22 @@ class Pair:
                 values[n] = self._pointer()
         for n in (7, 12, 14):
             values[n] = self._code_pointer() if r.random() < 0.8 else self._pointer()
-        for n in range(15):
-            self.both(n, values[n])
-        for slot in (Slot.N, Slot.Z, Slot.C, Slot.V, Slot.Q):
-            self.both(slot, r.getrandbits(1))
-        self.both(Slot.GE, r.getrandbits(4))
+        words = values[:15]
+        words.append(self.sides[0].context.words[Slot.PC])
+        flags = r.getrandbits(9)
+        words += [flags & 1, flags >> 1 & 1, flags >> 2 & 1, flags >> 3 & 1, flags >> 4 & 1, flags >> 5]
+        # Numbers near 1, as singles or as upper words of doubles, or anything. Mostly, Inexact is set already.
+        bank = array("I")
+        for _ in range(64):
+            near = _NEAR[r.getrandbits(2)] + (r.getrandbits(20) >> r.getrandbits(5))
+            other = r.getrandbits(32) if r.getrandbits(1) else 0
+            bank.append((near, near, near ^ 0x80000000, other)[r.getrandbits(2)])
+        control = r.choice((0, 0x10, 0x10, 0x10, r.getrandbits(32) & 0xFFC0009F))
+        for machine in self.sides:
+            machine.context.words[: Slot.THUMB] = memoryview(array("I", words))
+            machine.context.words[Slot.D0 : Slot.D0 + 64] = memoryview(bank)
         self.both(Slot.FPEXC_EN, int(r.random() < 0.9))
-        self.both(Slot.FPSCR, r.choice((0, 0, 0x10, r.getrandbits(32) & 0xFFC0009F)))
-        for slot in range(Slot.D0, Slot.D0 + 64):
-            # Numbers near 1, as singles or as upper words of doubles, or anything.
-            near = r.choice((0x3F800000, 0x3FF00000, 0x40400000, 0x3F000000)) + r.getrandbits(r.randrange(20))
-            self.both(slot, r.choice((near, near, near ^ 0x80000000, 0, r.getrandbits(32))))
+        self.both(Slot.FPSCR, control)
 
     def jump(self) -> None:
         """To the start of one of the two programs, or into its middle."""

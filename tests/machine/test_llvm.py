@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 
 import pytest
@@ -10,6 +11,7 @@ from retrap.machine.context import Slot
 from retrap.machine.ir.ops import Op
 from retrap.machine.llvm import backend as tiers
 from retrap.machine.llvm.layout import Exit, packed
+from retrap.machine.llvm.lower import Shape
 from retrap.machine.llvm.rules import PURE, STATEFUL
 from retrap.machine.space import EXECUTE, READ, WRITE
 from retrap.machine.traps import Trap, TrapKind
@@ -233,8 +235,15 @@ ACCESSES = {
 }
 
 
+def compile_as(pair: Pair, shape: Shape, *addresses: int) -> None:
+    """Compile the code at these addresses in this shape, before it has run."""
+    native = pair.native.native
+    native.compile(native.space(pair.sides[1].spaces[0]), list(addresses), shape)
+
+
+@pytest.mark.parametrize("shape", Shape)
 @pytest.mark.parametrize("word", ACCESSES.values(), ids=list(ACCESSES))
-def test_no_access_goes_beyond_its_page_and_rights(word: int) -> None:
+def test_no_access_goes_beyond_its_page_and_rights(word: int, shape: Shape) -> None:
     """Every offset around every kind of page's edges, each natively compiled: faults, bytes and registers agree.
 
     Host memory around the frames is watched too: RAM of the first region ends where DATA + 0x3000's begins.
@@ -242,6 +251,7 @@ def test_no_access_goes_beyond_its_page_and_rights(word: int) -> None:
     pair = Pair(word, hot=1)
     pair.both(Slot.FPEXC_EN, 1)
     pair.load(arm(word, SVC))
+    compile_as(pair, shape, CODE)
     edges = (DATA, DATA + 0x1000, DATA + 0x2000, DATA + 0x3000, DATA + 0x4000, DATA + 0x5000, 0x00300000, TOP, 0)
     for edge in edges:
         for offset in (-132, -17, -16, -15, -8, -7, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 8, 12, 13):
@@ -249,10 +259,31 @@ def test_no_access_goes_beyond_its_page_and_rights(word: int) -> None:
     assert natively(pair, CODE)
 
 
-def test_rights_taken_away_hold_at_once() -> None:
+@pytest.mark.parametrize("shape", Shape)
+def test_accesses_that_are_checked_together_fault_where_each_would(shape: Shape) -> None:
+    """Loads and stores through one register, whose distances from it are known, over every kind of edge."""
+    r = random.Random(int(shape))
+    for program in range(12):
+        pair = Pair(program, hot=1)
+        code = []
+        for _ in range(6):
+            distance, up = r.choice((0, 4, 8, 12, 60, 250, 1000, 1023)), r.getrandbits(1) << 23
+            kind = r.choice((0xE5020000, 0xE5120000, 0xE5420000, 0xE5520000, 0xE4920004, 0xE4020004))
+            code.append((kind if kind & 0x01000000 == 0 else kind | up | distance) | r.randrange(2) << 12)
+        code.insert(r.randrange(6), 0xE8A20030)  # stm r2!, {r4, r5}
+        pair.load(arm(*code, SVC))
+        compile_as(pair, shape, CODE)
+        for edge in (DATA, DATA + 0x1000, DATA + 0x2000, DATA + 0x3000, DATA + 0x5000, 0x00300000, TOP, 0):
+            for offset in (-1030, -260, -16, -8, -4, -1, 0, 1, 4, 8, 16, 1020):
+                both_run(pair, CODE, R0=1, r1=2, r2=edge + offset & 0xFFFFFFFF, r4=4, r5=5)
+
+
+@pytest.mark.parametrize("shape", Shape)
+def test_rights_taken_away_hold_at_once(shape: Shape) -> None:
     pair = Pair(1, hot=1)
     pair.load(arm(0xE5820000, SVC), CODE)
     pair.load(arm(0xE5920000, SVC), CODE + 0x100)
+    compile_as(pair, shape, CODE, CODE + 0x100)
     for rights, write, read in (
         (READ | WRITE, TrapKind.SVC, TrapKind.SVC),
         (READ, TrapKind.DATA_ABORT, TrapKind.SVC),
