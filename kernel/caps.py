@@ -85,11 +85,12 @@ ZOMBIE_TCB: Final = -1
 class Cap:
     """What every kind has; the defaults are those of the kinds without rights, data or memory."""
 
-    __slots__ = ("address", "tag")
+    __slots__ = ("_shown", "address", "tag")
 
     def __init__(self, tag: int, address: int) -> None:
         self.tag: Final = tag
         self.address: Final = address
+        self._shown: tuple[str, int, int] | None = None
 
     @property
     def extent(self) -> tuple[int, int] | None:
@@ -99,6 +100,13 @@ class Cap:
     def shown_badge(self) -> int:
         """The badge, for people; 0 for kinds that have none."""
         return 0
+
+    def shown(self, names: tuple[str, ...]) -> tuple[str, int, int]:
+        """As `Effects` shows it: kind (`names`: the kernel's, by tag), object, badge."""
+        shown = self._shown
+        if shown is None:
+            shown = self._shown = (names[self.tag], self.address, self.shown_badge)
+        return shown
 
     def masked(self, rights: int) -> Cap:
         return self

@@ -17,7 +17,7 @@ from retrap.kernel.policies import MADE
 from retrap.kernel.registers import PC, R7, RESTART_PC, THUMB, send_buffer
 from retrap.kernel.scheduler import activate, schedule, timer_tick
 from retrap.kernel.startup import boot
-from retrap.kernel.state import KernelState
+from retrap.kernel.state import RESUME, KernelState
 from retrap.kernel.structures import Tcb, ThreadState
 from retrap.kernel.syscalls import handlers
 from retrap.machine.context import Context, ContextArena
@@ -26,15 +26,19 @@ from retrap.machine.space import EXECUTE, READ, WRITE, AddressSpace
 from retrap.machine.traps import FaultStatus, Trap, TrapKind
 
 _SVC: Final = TrapKind.SVC
+_INTERRUPT: Final = TrapKind.INTERRUPT
 
-_BLOCKED: Final = frozenset(
-    (
-        ThreadState.BLOCKED_ON_SEND,
-        ThreadState.BLOCKED_ON_RECEIVE,
-        ThreadState.BLOCKED_ON_REPLY,
-        ThreadState.BLOCKED_ON_NOTIFICATION,
-    )
-)
+# The states of a thread that waits are neighbours.
+_FIRST_BLOCKED: Final = ThreadState.BLOCKED_ON_RECEIVE
+_LAST_BLOCKED: Final = ThreadState.BLOCKED_ON_NOTIFICATION
+
+
+class Change:
+    """What a kernel entry did to the kernel's objects, for `retrap.kernel.relays`."""
+
+    ANY: Final = 0
+    TIME: Final = 1  # registers and memory apart, nothing but a time slice or a domain's time that is not over
+    HOP: Final = 2  # what `KernelState.hop` says, and nothing else
 
 
 @final
@@ -46,6 +50,8 @@ class Kernel:
         self.state: Final[KernelState] = boot(plan, memory, arena)
         self.effects: Final[Effects] = self.state.effects
         self._handlers: Final = handlers(self.state)
+        self.change = Change.ANY
+        """What the last entry did."""
 
     @property
     def current(self) -> Tcb:
@@ -122,6 +128,9 @@ class Kernel:
         effects.begin(time, thread.number, trap)
         words = thread.context.words
         kind = trap.kind
+        hop = state.hop
+        hop.taken = False
+        self.change = Change.ANY
         try:
             if kind is _SVC:
                 # The kernel takes the system call to be four bytes before where it returns to, which in Thumb
@@ -140,21 +149,27 @@ class Kernel:
                 elif handler(state):
                     schedule(state)
                     activate(state)
+                else:
+                    self.change = Change.HOP if hop.taken else Change.TIME
             else:
                 self._exception(trap, thread)
+                if kind is _INTERRUPT and state.action == RESUME:
+                    self.change = Change.TIME
                 schedule(state)
                 activate(state)
             if state.pending_irqs and state.pending_irqs & ~state.masked_irqs:
+                self.change = Change.ANY
                 self._take_irqs()
             if state.address_spaces.keeps:
                 state.address_spaces.settle(state)
             state.thread_registers.leaving(state, thread)
         except KernelDied as died:
+            self.change = Change.ANY
             state.crashed = str(died)
             state.halted = True
             effects.outcome = Outcome.CRASHED
             effects.reason = state.crashed
-        if effects.outcome == Outcome.DONE and thread.state in _BLOCKED:
+        if effects.outcome == Outcome.DONE and _FIRST_BLOCKED <= thread.state <= _LAST_BLOCKED:
             effects.outcome = Outcome.BLOCKED
         effects.next_thread = state.current.number
 

@@ -25,6 +25,10 @@ class Wakeups:
         """The running thread has just given `target` a message or a reply."""
         raise NotImplementedError
 
+    def takes_over(self, state: KernelState, target: Tcb) -> bool:
+        """Whether `target` runs next, nobody queued, if it is handed something and the running thread stops."""
+        raise NotImplementedError
+
     def wake(self, state: KernelState, target: Tcb) -> None:
         """The target became ready for any other reason."""
         raise NotImplementedError

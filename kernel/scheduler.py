@@ -174,12 +174,17 @@ def timer_tick(state: KernelState) -> None:
             reschedule_required(state)
 
 
-def _switch_to(state: KernelState, thread: Tcb) -> None:
+def make_current(state: KernelState, thread: Tcb) -> None:
+    """Let `thread`, which is not the idle thread, be the one that runs."""
     set_vm_root(state, thread)
-    thread.context.words[_EXCLUSIVE] = 0  # a thread switch opens the local monitor
     dequeue(state, thread)
     state.current = thread
     state.thread_registers.switched(state, thread)
+
+
+def _switch_to(state: KernelState, thread: Tcb) -> None:
+    make_current(state, thread)
+    thread.context.words[_EXCLUSIVE] = 0  # a thread switch opens the local monitor
 
 
 def _next_domain(state: KernelState) -> None:
@@ -239,6 +244,12 @@ class Candidate(Wakeups):
     def hand_over(self, state: KernelState, target: Tcb) -> None:
         self.wake(state, target)
 
+    def takes_over(self, state: KernelState, target: Tcb) -> bool:
+        priority = target.priority
+        return target.domain == state.domain and (
+            priority >= state.current.priority or not state.ready_bitmaps[state.domain] >> (priority + 1)
+        )
+
     def wake(self, state: KernelState, target: Tcb) -> None:
         if target.domain != state.domain:
             enqueue(state, target)
@@ -279,6 +290,9 @@ class Direct(Wakeups):
 
     def hand_over(self, state: KernelState, target: Tcb) -> None:
         self._consider(state, target, target.priority >= state.current.priority)
+
+    def takes_over(self, state: KernelState, target: Tcb) -> bool:
+        return target.domain == state.domain and target.priority >= state.current.priority
 
     def wake(self, state: KernelState, target: Tcb) -> None:
         self._consider(state, target, target.priority > state.current.priority)

@@ -13,7 +13,7 @@ from retrap.kernel.failures import Preempted
 from retrap.kernel.message import Invocation, Message
 from retrap.kernel.policies import AddressSpaces, ThreadRegisters, Wakeups
 from retrap.kernel.slots import Slot
-from retrap.kernel.structures import KernelObject, Tcb, ThreadState
+from retrap.kernel.structures import Endpoint, KernelObject, Tcb, ThreadState
 from retrap.machine.context import ContextArena, Counters
 from retrap.machine.context import Slot as ContextSlot
 from retrap.machine.memory import PhysicalMemory
@@ -84,6 +84,24 @@ VECTORS: Final = 0xFFFF_0000 >> 12
 
 
 @final
+class Hop:
+    """What the last entry did, if it took the path of `retrap.kernel.fastpath`. One object, filled each time."""
+
+    __slots__ = ("badge", "call", "cptr", "endpoint", "grant", "length", "receiver", "sender", "taken")
+
+    def __init__(self, idle: Tcb) -> None:
+        self.taken = False
+        self.call = False  # a Call; otherwise a ReplyRecv
+        self.cptr = 0
+        self.badge = 0  # as the receiver gets it
+        self.length = 0  # of the message
+        self.sender = idle
+        self.receiver = idle
+        self.endpoint: Endpoint | None = None
+        self.grant = False  # whether replies may carry capabilities
+
+
+@final
 class KernelState:
     """Mutable. Tables by tag or label are filled once, by `retrap.kernel.objects.table.install`."""
 
@@ -128,6 +146,8 @@ class KernelState:
         self.idle: Final = Tcb(0, IDLE, arena.allocate())
         self.idle.state = ThreadState.IDLE
         self.current: Tcb = self.idle
+        self.hop: Final = Hop(self.idle)
+        self.fast = self.facts.reply == "capability"  # whether `retrap.kernel.fastpath` is used; tests use both
 
         self.tls_register: Final = (
             ContextSlot.TPIDRURO if _tls_register(plan) == "tpidruro" else ContextSlot.TPIDRURW

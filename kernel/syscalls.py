@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from retrap.kernel import debug_calls
+from retrap.kernel import debug_calls, fastpath
 from retrap.kernel.boot import BuildOptions
-from retrap.kernel.caps import READ, Cap, EndpointCap, NotificationCap, Tag
+from retrap.kernel.caps import READ, EndpointCap, NotificationCap, Tag
 from retrap.kernel.effects import Outcome
 from retrap.kernel.endpoint import receive_ipc
 from retrap.kernel.failures import (
@@ -50,14 +50,6 @@ _RESTART: Final = ThreadState.RESTART
 _RUNNING: Final = ThreadState.RUNNING
 
 
-def _shown(names: tuple[str, ...], cap: Cap) -> tuple[str, int, int]:
-    """A capability as `Effects` shows it: kind, object, badge."""
-    tag = cap.tag
-    if tag == Tag.ENDPOINT or tag == Tag.NOTIFICATION or tag == Tag.ASYNC_ENDPOINT:
-        return (names[tag], cap.address, cap.shown_badge)
-    return (names[tag], cap.address, 0)
-
-
 def _cap_fault(state: KernelState, cptr: int, blocking: bool, failure: LookupFailure) -> None:
     """A capability pointer of an invocation leads nowhere: a fault, if the call may block."""
     fault = CapFault(cptr, False, failure)
@@ -86,7 +78,7 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> None:
         _cap_fault(state, cptr, blocking, failed.failure)
         return
     cap = slot.cap
-    shown = _shown(state.kind_names, cap)
+    shown = cap.shown(state.kind_names)
     effects.target = shown
     effects.badge = shown[2]
     caps: list[Slot]
@@ -96,7 +88,7 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> None:
         except ExtraCapFailed as missing:
             _cap_fault(state, missing.cptr, blocking, missing.failure)
             return
-        effects.extra_caps = [_shown(state.kind_names, extra.cap) for extra in caps]
+        effects.extra_caps = [extra.cap.shown(state.kind_names) for extra in caps]
     else:
         caps = []
     length = info_length(info)
@@ -182,7 +174,7 @@ def handle_recv(state: KernelState, blocking: bool) -> None:
     except LookupFailed as failed:
         handle_fault(state, thread, CapFault(cptr, True, failed.failure))
         return
-    shown = _shown(state.kind_names, cap)
+    shown = cap.shown(state.kind_names)
     effects.target = shown
     effects.badge = shown[2]
     if isinstance(cap, EndpointCap):
@@ -230,6 +222,8 @@ def _handle_reply(state: KernelState) -> None:
 
 
 def _call(state: KernelState) -> bool:
+    if state.fast and fastpath.call(state):
+        return False
     handle_invocation(state, True, True)
     return True
 
@@ -260,6 +254,8 @@ def _reply(state: KernelState) -> bool:
 
 
 def _reply_recv(state: KernelState) -> bool:
+    if state.fast and fastpath.reply_recv(state):
+        return False
     _handle_reply(state)
     effects = state.effects
     effects.outcome = Outcome.DONE

@@ -24,9 +24,8 @@ def setup_reply_master(thread: Tcb) -> None:
         derivation.place_root(slot, ReplyCap(thread.address, True, True))
 
 
-def setup_caller_cap(state: KernelState, sender: Tcb, receiver: Tcb, grant: bool) -> None:
-    """The sender waits for a reply; the receiver gets the right to give it."""
-    set_thread_state(state, sender, ThreadState.BLOCKED_ON_REPLY)
+def reply_cap_of(sender: Tcb, grant: bool) -> ReplyCap:
+    """The right to answer the sender's call."""
     cap = sender.reply_cap_with_grant if grant else sender.reply_cap
     if cap is None:
         cap = ReplyCap(sender.address, False, grant)
@@ -34,7 +33,13 @@ def setup_caller_cap(state: KernelState, sender: Tcb, receiver: Tcb, grant: bool
             sender.reply_cap_with_grant = cap
         else:
             sender.reply_cap = cap
-    derivation.insert(cap, sender.slots[TCB_REPLY], receiver.slots[TCB_CALLER])
+    return cap
+
+
+def setup_caller_cap(state: KernelState, sender: Tcb, receiver: Tcb, grant: bool) -> None:
+    """The sender waits for a reply; the receiver gets the right to give it."""
+    set_thread_state(state, sender, ThreadState.BLOCKED_ON_REPLY)
+    derivation.insert(reply_cap_of(sender, grant), sender.slots[TCB_REPLY], receiver.slots[TCB_CALLER])
 
 
 def cancel_ipc(state: KernelState, thread: Tcb) -> None:

@@ -29,26 +29,48 @@ from retrap.traces.record import NO_CONTEXT, BufferWords, Capability, Outside, T
 
 _TEXT_LIMIT: Final = 0xFFFF
 
+_BUFFER_SECTIONS: Final = Section.READS | Section.BUFFER_WRITES
+
 
 @final
 class Encoder:
     """Appends records to `buffer`, one frame at a time; the caller takes the bytes and starts the next frame."""
 
-    __slots__ = ("_contexts", "_shapes", "_time", "buffer")
+    __slots__ = ("_contexts", "_shapes", "buffer", "frame", "shape", "time")
 
     def __init__(self) -> None:
         self.buffer = bytearray()
         self._shapes: dict[Shape, int] = {}
         self._contexts: dict[int, int] = {}  # thread → registers at its last trap, as one number
-        self._time = 0
+        self.time = 0
+        """That of the last record."""
+        self.frame = 0
+        """Number of this frame."""
+        self.shape = -1
+        """The last record's, if it has no sections but those of the IPC buffer."""
 
     def start(self, time: int, threads: list[ThreadEntry]) -> None:
         """Begin a frame: `time` is that of the record before it, `threads` all threads known so far."""
         self.buffer = bytearray(U32.pack(len(threads)))
         self._shapes = {}
         self._contexts = {}
-        self._time = time
+        self.time = time
+        self.frame += 1
         _put_threads(self.buffer, threads)
+
+    def context(self, thread: int) -> bytes:
+        """The registers of a thread at its last record in this frame."""
+        return self._contexts.get(thread, 0).to_bytes(CONTEXT_BYTES, "little")
+
+    def append(self, records: memoryview, contexts: dict[int, memoryview], time: int) -> None:
+        """Append records of known shapes that were encoded elsewhere.
+
+        `contexts`: registers of each thread at its last record among them; `time`: that of the last one.
+        """
+        self.buffer += records
+        for thread, words in contexts.items():
+            self._contexts[thread] = int.from_bytes(words, "little")
+        self.time = time
 
     def add(
         self,
@@ -111,9 +133,12 @@ class Encoder:
         registers = int.from_bytes(context, "little")
         change = (registers ^ contexts.get(thread, 0)).to_bytes(CONTEXT_BYTES, "little")
         contexts[thread] = registers
-        elapsed = effects.time - self._time
-        self._time = effects.time
+        elapsed = effects.time - self.time
+        self.time = effects.time
         index = self._shapes.get(shape, -1)
+        self.shape = len(self._shapes) if index < 0 else index
+        if sections & ~_BUFFER_SECTIONS:
+            self.shape = -1
         if index < 0:
             self._add_new(shape, elapsed, change, differences)
         elif not differences:

@@ -108,6 +108,11 @@ class Gathered:
             self._outside = Outside()
         return self._outside
 
+    @property
+    def anything(self) -> bool:
+        """Whether there is anything."""
+        return self._outside is not None
+
     def take(self) -> Outside | None:
         """All of it; afterwards there is nothing."""
         outside = self._outside
@@ -261,6 +266,23 @@ class Recorder:
             self._until_digest = self._interval
             digest = self._digest()
         self._put(effects, self._context, self._threads.changes(effects), self._gathered.take(), digest)
+
+    @property
+    def encoder(self) -> Encoder:
+        """What encodes the records of the frame that is being filled."""
+        return self._encoder
+
+    def room(self) -> int:
+        """How many records fit in before one that ends a frame, has a digest, or something from outside."""
+        if self._gathered.anything:
+            return 0
+        return min(FRAME_RECORDS - self._count, self._until_digest) - 1
+
+    def append(self, records: memoryview, count: int, contexts: dict[int, memoryview], time: int) -> None:
+        """Add `count` records that were encoded elsewhere, no more than there is room for (`Encoder.append`)."""
+        self._encoder.append(records, contexts, time)
+        self._count += count
+        self._until_digest -= count
 
     def write(self, record: Record) -> None:
         """Add a record that exists already, digest and all (for tools that make traces from traces)."""

@@ -18,11 +18,13 @@ from retrap.machine.llvm.region import straight
 from retrap.machine.llvm.store import open_store
 from retrap.machine.log import InstructionLog, LoggedEvaluator
 from retrap.machine.memory import PhysicalMemory
+from retrap.machine.relay import RelayTable
 from retrap.machine.space import AddressSpace
 from retrap.machine.traps import INTERRUPT, SVC, Trap, TrapKind
 
 if TYPE_CHECKING:
     from retrap.machine.cpu import Backend
+    from retrap.machine.llvm.trampoline import Relay
 
 HOT: Final = 64
 """Times that a basic block is evaluated before its region is compiled."""
@@ -86,6 +88,7 @@ class LlvmBackend:
         """PC | Thumb → a basic block that has been evaluated, in any address space."""
         self.retired = 0
         self._slice = self.period
+        self._relay: Relay | None = None
 
     @property
     def lacks(self) -> str:
@@ -108,6 +111,26 @@ class LlvmBackend:
                 self._slice = self.period
             return SVC
         return self._run(context, native, retired + executed, retired + budget, result & 0xFF)
+
+    def environment(self, space: AddressSpace) -> int:
+        """See `machine.cpu.Backend`."""
+        if self._relay is None:
+            self._relay = self.native.make_relay()
+        return 0 if self._relay is None else self.native.space(space).env_address
+
+    def relay(self, table: RelayTable, retired: int, budget: int) -> bool:
+        """See `machine.cpu.Backend`."""
+        relay = self._relay
+        assert relay is not None
+        result = relay(table.address, min(budget, self._slice))
+        executed = result >> 8
+        self._slice -= executed
+        self.retired = retired + executed
+        if result & 0xFF != _SVC:
+            return False
+        if self._slice <= 0:
+            self._slice = self.period
+        return True
 
     def _run(self, context: Context, native: NativeSpace, now: int, end: int, why: int) -> Trap:
         """Go on from where native code ended, because of `why`, or never began, until the clock stands at `end`."""

@@ -25,7 +25,7 @@ from retrap.machine.space import READ, WRITE, AddressSpace
 
 if TYPE_CHECKING:
     from retrap.machine.llvm.compiler import Compiler
-    from retrap.machine.llvm.trampoline import Enter
+    from retrap.machine.llvm.trampoline import Enter, Relay
 
 CACHE_MASK: Final = (1 << JUMP_CACHE_BITS) - 1
 CACHE_BYTES: Final = 16 << JUMP_CACHE_BITS
@@ -532,7 +532,7 @@ class Native:
 
     def _at_door(self, text: str, names: list[str]) -> list[int] | None:
         """Host addresses of functions that belong to no guest; None where nothing can be compiled."""
-        store, title = self.store, self.store.special(names[0]) if self.store is not None else ""
+        store, title = self.store, self.store.special(text) if self.store is not None else ""
         data = store.read(title) if store is not None else None
         if data is None:
             compiler = self.compiler()
@@ -548,6 +548,13 @@ class Native:
         env[Env.MISS >> 3] = self.miss
         for index, address in enumerate(self.helpers):
             env[(Env.HELPERS >> 3) + index] = address
+
+    def make_relay(self) -> Relay | None:
+        """The function of `machine.llvm.relay`; none where nothing can be compiled, or instructions are logged."""
+        from retrap.machine.llvm import relay, trampoline
+
+        made = self._at_door(relay.text(), [relay.NAME]) if self.log is None else None
+        return None if made is None else trampoline.make_callable(made[0])
 
     def flush(self) -> None:
         """Drop all compiled code."""

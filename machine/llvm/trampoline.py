@@ -17,6 +17,7 @@ from retrap.machine.context import Slot
 from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env, Exit
 
 Enter = Callable[[int, int, int], int]
+Relay = Callable[[int, int], int]
 
 NAME: Final = "enter"
 
@@ -127,11 +128,10 @@ _methods: Final[list[_Method]] = []
 """CPython keeps pointers to these."""
 
 
-def make_callable(address: int) -> Enter:
+def make_callable(address: int) -> Any:
     """The compiled function at a host address as a Python callable."""
     method = _Method(NAME.encode(), address, _METH_FASTCALL, None)
     _methods.append(method)
     new = ctypes.pythonapi.PyCFunction_NewEx
     new.restype, new.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
-    made: Enter = new(ctypes.addressof(method), _python_addresses(), None)
-    return made
+    return new(ctypes.addressof(method), _python_addresses(), None)

@@ -120,12 +120,18 @@ class Driver:
 
     def __init__(self, facts: dict[str, object] | None = None, name: str = "16.0.0", **options: int) -> None:
         plan = boot_plan(facts, name, **options)
-        self.memory: Final = PhysicalMemory(plan.ram)
-        self.kernel: Final = Kernel(plan, self.memory, ContextArena())
-        self.state: Final = self.kernel.state
-        self.labels: Final = plan.release.label_numbers()
-        self.objects: Final = plan.release.object_numbers()
-        self.calls: Final = plan.release.syscall_numbers()
+        memory = PhysicalMemory(plan.ram)
+        self.adopt(Kernel(plan, memory, ContextArena()), memory)
+
+    def adopt(self, kernel: Kernel, memory: PhysicalMemory) -> None:
+        """Drive a kernel that was booted from `boot_plan`."""
+        self.memory = memory
+        self.kernel = kernel
+        self.state = kernel.state
+        release = self.state.release
+        self.labels = release.label_numbers()
+        self.objects = release.object_numbers()
+        self.calls = release.syscall_numbers()
         self.next_free = FREE
         self.time = 0
 

@@ -7,8 +7,10 @@ from typing import Final
 from kernel_driver import CNODE, TCB, VSPACE, Driver
 from retrap.kernel.caps import CNodeCap, EndpointCap
 from retrap.kernel.effects import Effects
+from retrap.kernel.engine import Kernel
 from retrap.kernel.registers import send_buffer
 from retrap.kernel.structures import Tcb
+from retrap.machine.memory import PhysicalMemory
 
 FIRST_BUFFER: Final = 0x20_0000
 
@@ -18,8 +20,17 @@ class Guests(Driver):
 
     def __init__(self, name: str, **options: int) -> None:
         super().__init__(name=name, **options)
-        self.tcbs: Final[dict[int, int]] = {0: TCB}
+        self.tcbs: dict[int, int] = {0: TCB}
         self.next_buffer = FIRST_BUFFER
+
+    @classmethod
+    def on(cls, kernel: Kernel, memory: PhysicalMemory) -> Guests:
+        """The same on a kernel that somebody else has booted."""
+        made = cls.__new__(cls)
+        made.adopt(kernel, memory)
+        made.tcbs = {0: TCB}
+        made.next_buffer = FIRST_BUFFER
+        return made
 
     @property
     def main(self) -> Tcb:
