@@ -1,5 +1,5 @@
 # Two commands do everything: `make demo` and `make test`. The rest is for people who change retrap.
-.PHONY: demo test test-compiled compiled check lint typecheck imports setup samples samples-all samples-check isa-campaign native-campaign bench bench-guests docs-refresh wheel-check lock clean help
+.PHONY: demo test test-compiled compiled check lint typecheck imports setup samples samples-all samples-check isa-campaign programs native-campaign bench bench-guests docs-refresh wheel-check lock clean help
 
 PYTHON ?= python3
 VENV := .venv
@@ -80,6 +80,9 @@ native-campaign: setup  ## random programs, evaluator against native code, resum
 
 bench-guests: setup  ## guest speed beside qemu-arm, unicorn and icicle-emu (needs gcc-arm-none-eabi)
 	$(BIN)/python benchmarks/guest_speed.py
+
+programs: setup  ## build whole programs and real libraries for ARM, run them here and under qemu-arm, compare
+	$(BIN)/python tests/machine/programs.py --libraries
 
 bench: setup  ## measure: cold start, round trips, trace bytes, replay speed
 	$(BIN)/python benchmarks/run.py

@@ -15,7 +15,7 @@ KEPT = Path(__file__).with_name("programs") / "kept"
 RESULTS = json.loads((KEPT / "results.json").read_text())
 
 
-EVALUATED = ("integer-thumb-O2", "floating-vfp-arm-O2", "floating-neon-thumb-O2")
+EVALUATED = ("integer-thumb-O2", "kernels-thumb-O2", "floating-vfp-arm-O2", "floating-neon-thumb-O2")
 
 
 @pytest.mark.parametrize(
