@@ -21,6 +21,7 @@ from retrap.machine.ir.ops import Inst, Op
 from retrap.machine.llvm import helpers
 from retrap.machine.llvm.accesses import Accesses
 from retrap.machine.llvm.blocks import plan_accesses
+from retrap.machine.llvm.budgets import Budgets
 from retrap.machine.llvm.frame import Step as Step
 from retrap.machine.llvm.groups import Plan
 from retrap.machine.llvm.layout import Env, Exit
@@ -76,6 +77,9 @@ class Lowering(Accesses):
         self.entries: Final[list[int]] = [self.entry]
         """Where the region may be entered: it looks at PC in the context."""
         self._wanted: Final = wanted
+        self._budgets = Budgets({}, (), False)
+        self._rest = 0  # instructions paid for beyond the current basic block
+        self._edges: list[tuple[str, int, str]] = []  # (label, instructions to give back, where to go on)
         self.helps = False  # it calls `helpers`
         self.plans: Final[dict[int, Plan]] = {}
         self.returns: Final[set[int]] = set()  # TUNED: addresses that calls inside the region return to
@@ -101,6 +105,7 @@ class Lowering(Accesses):
                 also = address in self.returns or address in loops or address in self._wanted
                 if also and run[0].it == 0 and address != self.entry:
                     self.entries.append(address)
+        self._budgets = Budgets(self.runs, {*self.entries, *self.returns}, self.tuned and not self.logs)
         for address in self.entries:
             self._version(address, ())
         while self._queue:
@@ -185,18 +190,21 @@ class Lowering(Accesses):
         leaves = {n: self.define(f"load i{w}, ptr %f{n}_{w}") for n, w in leaves_of(forms).items()}
         self.pending = rebuild(forms, leaves)
         self.known = dict(self.pending)
-        have = self.define(f"load i64, ptr {budget}")
-        rest = self.define(f"sub i64 {have}, {count}")
-        short = self.define(f"icmp slt i64 {rest}, 0")
-        self.out.append(f"br i1 {short}, label %o{label}, label %t{label}, !prof !0")
-        self._label(f"t{label}")
-        self.out.append(f"store i64 {rest}, ptr {budget}")
-        self._aside(f"o{label}", head, Exit.BUDGET, 0)
-        if self.logs:
-            self._log(run, have)
+        price = self._budgets.prices[head]
+        self._rest = price - count
+        if head not in self._budgets.paid:
+            have = self.define(f"load i64, ptr {budget}")
+            rest = self.define(f"sub i64 {have}, {price}")
+            short = self.define(f"icmp slt i64 {rest}, 0")
+            self.out.append(f"br i1 {short}, label %o{label}, label %t{label}, !prof !0")
+            self._label(f"t{label}")
+            self.out.append(f"store i64 {rest}, ptr {budget}")
+            self._aside(f"o{label}", head, Exit.BUDGET, 0)
+            if self.logs:
+                self._log(run, have)
         ended = False
         for index, step in enumerate(run):
-            self._step, self._unused = step, count - index
+            self._step, self._unused = step, price - index
             ended = self._instruction(step)
         if not ended:
             self._go(run[-1].following, run[-1].after)
@@ -248,8 +256,13 @@ class Lowering(Accesses):
             self._advance_it(step)
             chosen, after = self.force(condition), step.after
             forms = self._hand_over(taken, step.following, after)
-            ways = [self._way(target, after, forms) for target in (taken, step.following)]
+            ways = [self._edge(target, after, forms) for target in (taken, step.following)]
             self.out.append(f"br i1 {chosen}, label %{ways[0]}, label %{ways[1]}")
+            for label, back, way in self._edges:
+                self._label(label)
+                self._give_back(back)
+                self.out.append(f"br label %{way}")
+            self._edges = []
             return True
         return self._guarded(step, condition)
 
@@ -320,6 +333,7 @@ class Lowering(Accesses):
         if constant is not None:
             if known.switches:
                 self._write_pending()
+                self._give_back(self._rest)
                 self._exit(constant, 0, Exit.LOOKUP if step.after else Exit.CHAIN)
             else:
                 self._go(constant, step.after)
@@ -338,7 +352,27 @@ class Lowering(Accesses):
     def _go(self, target: int, it: int) -> None:
         """Continue at a constant address."""
         forms = self._hand_over(target, target, it)
+        self._give_back(self._over(target, it))
         self.out.append(f"br label %{self._way(target, it, forms)}")
+
+    def _edge(self, target: int, it: int, forms: Forms) -> str:
+        """The label of a way to a constant address, by way of giving back what has been paid in vain."""
+        way, back = self._way(target, it, forms), self._over(target, it)
+        if not back:
+            return way
+        self.fresh += 1
+        self._edges.append((f"e{self.fresh}", back, way))
+        return f"e{self.fresh}"
+
+    def _over(self, target: int, it: int) -> int:
+        """Instructions paid for in vain if the flow goes on at `target`."""
+        budgets = self._budgets
+        return self._rest - (budgets.prices[target] if self._inside(target, it) and target in budgets.paid else 0)
+
+    def _give_back(self, instructions: int) -> None:
+        if instructions:
+            have = self.define("load i64, ptr %budget")
+            self.out.append(f"store i64 {self.define(f'add i64 {have}, {instructions}')}, ptr %budget")
 
     def _hand_over(self, target: int, other: int, it: int) -> Forms:
         """Before going on at one of two addresses: leave unwritten flags for the next block, if it is in the region
@@ -381,6 +415,7 @@ class Lowering(Accesses):
 
     def _return(self, where: str, step: Step) -> None:
         """Continue at an address known when the code runs."""
+        self._give_back(self._rest)
         if self.returns and not step.after:
             # Calls inside the region return inside it.
             key = where

@@ -1,0 +1,60 @@
+"""Who pays for which basic block of a region.
+
+A block that is entered at several places, or by a jump back, takes its instructions from the budget when it is
+entered, and leaves the region if there are too few. One that only blocks before it lead to is paid for by them, as
+far as the longest way goes; who takes a shorter way gets the difference back. So a loop's round costs one check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Final, final
+
+if TYPE_CHECKING:
+    from retrap.machine.llvm.frame import Step
+
+LONGEST: Final = 64
+"""Instructions that are paid for at once at most, unless a single block is longer: what a budget that ends leaves
+to the evaluator is less."""
+
+
+@final
+class Budgets:
+    """Of one region."""
+
+    __slots__ = ("paid", "prices")
+
+    def __init__(self, runs: dict[int, list[Step]], entries: Collection[int], shared: bool) -> None:
+        """`runs`: basic blocks by address. `entries`: those that may be entered from elsewhere. `shared`: whether
+        blocks pay for others at all."""
+        self.prices: Final[dict[int, int]] = {}
+        """Block → instructions that have been paid for when its first begins."""
+        self.paid: Final[set[int]] = set()
+        """Blocks that others pay for."""
+        ways = {address: _ways(run, runs) for address, run in runs.items()}
+        before: dict[int, list[int]] = {address: [] for address in runs}
+        for address, targets in ways.items():
+            for target in targets:
+                before[target].append(address)
+        for address in sorted(runs, reverse=True):
+            longest = max((self.prices[way] for way in ways[address] if way in self.paid), default=0)
+            price = self.prices[address] = len(runs[address]) + longest
+            if (
+                shared
+                and before[address]
+                and address not in entries
+                and all(one < address and len(runs[one]) + price <= LONGEST for one in before[address])
+            ):
+                self.paid.add(address)
+
+
+def _ways(run: list[Step], runs: dict[int, list[Step]]) -> list[int]:
+    """The basic blocks that a block may go on in, inside the region."""
+    step = run[-1]
+    found = []
+    target = step.facts.target(step.address)
+    if target is not None and not step.facts.switches:
+        found.append(target)
+    if step.block.condition >= 0 or not step.facts.ends:
+        found.append(step.following)
+    return [way for way in dict.fromkeys(found) if way in runs and runs[way][0].it == step.after]
