@@ -75,11 +75,24 @@ def descendants_are_contiguous(survey: Survey) -> Iterator[str]:
                 closed.append(ancestors.pop())
             # Only the most recently closed can be checked without quadratic cost; they are where bugs show.
             for stranger in closed[-4:]:
-                if is_parent(stranger, slot) and not _same_region_sibling(stranger, ancestors):
+                if (
+                    _near(stranger, slot)
+                    and is_parent(stranger, slot)
+                    and not _same_region_sibling(stranger, ancestors)
+                ):
                     yield f"{slot!r} descends from {stranger!r}, but other capabilities are between them"
             if slot.revocable:
                 ancestors.append(slot)
             slot = slot.next
+
+
+def _near(parent: Slot, child: Slot) -> bool:
+    """Whether the one could be the other's parent by address: cheaper than `is_parent`, never wrongly False."""
+    cap = parent.cap
+    extent = cap.extent
+    if extent is None:
+        return True
+    return extent[0] <= child.cap.address < extent[0] + (1 << extent[1])
 
 
 def _same_region_sibling(stranger: Slot, ancestors: list[Slot]) -> bool:

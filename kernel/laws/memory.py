@@ -54,13 +54,14 @@ def objects_lie_in_their_untyped(survey: Survey) -> Iterator[str]:
     boot_caps = survey.state.plan.caps
     at_boot = {cap.address for cap in boot_caps} | {survey.state.plan.tcb_address}
     given = [(cap.address, 1 << cap.size_bits) for cap in boot_caps if cap.kind is CapKind.UNTYPED]
+    sizes = sorted({size for _, size in survey.untypeds})
     for slot in survey.occupied:
         region = survey.region_of(slot.cap)
         if region is None:
             continue
         origin = survey.origin.get(id(slot))
         if origin is None:
-            orphan = _smallest_around(region, survey.untypeds) is None and any(
+            orphan = _smallest_around(region, survey.untypeds, sizes) is None and any(
                 _inside(region, each) for each in given
             )
             if region[0] not in at_boot and not orphan:
@@ -69,7 +70,7 @@ def objects_lie_in_their_untyped(survey: Survey) -> Iterator[str]:
         around = (origin.address, 1 << origin.size_bits)
         if not _inside(region, around):
             yield f"{slot!r} is outside {origin!r} that it descends from"
-        smallest = _smallest_around(region, survey.untypeds)
+        smallest = _smallest_around(region, survey.untypeds, sizes)
         if smallest is not None and smallest != around and region != around:
             yield f"{slot!r} lies in the untyped at {smallest[0]:#010x} but descends from {origin!r}"
 
@@ -78,14 +79,13 @@ def _inside(inner: Region, outer: Region) -> bool:
     return outer[0] <= inner[0] and inner[0] + inner[1] <= outer[0] + outer[1]
 
 
-def _smallest_around(region: Region, untypeds: dict[Region, UntypedCap]) -> Region | None:
-    """The smallest untyped that is larger than `region` and contains it. Sizes are powers of two."""
-    size = region[1] * 2
-    while size <= 1 << 32:
-        around = (region[0] & ~(size - 1), size)
-        if around in untypeds:
-            return around
-        size *= 2
+def _smallest_around(region: Region, untypeds: dict[Region, UntypedCap], sizes: list[int]) -> Region | None:
+    """The smallest untyped that is larger than `region` and contains it. `sizes`: of all untypeds, ascending."""
+    for size in sizes:
+        if size > region[1]:
+            around = (region[0] & ~(size - 1), size)
+            if around in untypeds:
+                return around
     return None
 
 

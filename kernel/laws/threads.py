@@ -75,7 +75,10 @@ def ready_queues_agree_with_threads(survey: Survey) -> Iterator[str]:
     state = survey.state
     priorities = state.options.num_priorities
     queued: set[int] = set()
+    occupied = sum(bitmap << domain * priorities for domain, bitmap in enumerate(state.ready_bitmaps))
     for index, head in enumerate(state.ready_heads):
+        if head is None and state.ready_tails[index] is None and not occupied >> index & 1:
+            continue
         domain, priority = divmod(index, priorities)
         if (head is not None) != (state.ready_bitmaps[domain] >> priority & 1 == 1):
             yield f"the bitmap is wrong about priority {priority} of domain {domain}"
