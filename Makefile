@@ -84,6 +84,10 @@ bench-guests: setup  ## guest speed beside qemu-arm, unicorn and icicle-emu (nee
 programs: setup  ## build whole programs and real libraries for ARM, run them here and under qemu-arm, compare
 	$(BIN)/python tests/machine/programs.py --libraries
 
+STEPS ?= 100000
+laws-campaign: compiled  ## random walks under all laws, over several releases: make laws-campaign STEPS=1000000 (resumes)
+	PYTHONPATH=$(COMPILED) nice -n 10 $(BIN)/python tests/kernel/laws_campaign.py --steps $(STEPS) --state build/laws-campaign.json
+
 bench: setup  ## measure: cold start, round trips, trace bytes, replay speed
 	$(BIN)/python benchmarks/run.py
 
