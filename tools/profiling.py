@@ -37,7 +37,7 @@ from retrap.tools.display import table
 from retrap.tools.errors import Status
 from retrap.tools.instructions import Stretches
 from retrap.tools.serial_input import Recorded
-from retrap.tools.session import Session, SessionResult
+from retrap.tools.session import End, Session, SessionResult
 from retrap.tools.symbols import Symbols
 from retrap.tools.tiers import Tiers, compiled_code
 from retrap.traces.reader import Reader
@@ -273,9 +273,12 @@ def profile(
     counting = Profile(log, symbols)
     second = session(False, log)
     counting.kernel = second.kernel
-    result = second.run((counting,), None, first.instructions if first.end.value == "interrupted" else limit)
+    result = second.run((counting,), None, first.instructions if first.end is End.INTERRUPTED else limit)
     counting.full()
-    return _describe(prepared, counting, timed, result, seconds), counting, timed
+    described = _describe(prepared, counting, timed, result, seconds)
+    if first.end is End.INTERRUPTED:
+        described["outcome"] = End.INTERRUPTED.value  # and not the limit that repeats it
+    return described, counting, timed
 
 
 def _describe(
@@ -369,7 +372,7 @@ def command(
         _print(described, top)
     if backend == "auto":
         say_slow(timed.cpu, warn)
-    return Status.INTERRUPTED if described["outcome"] == "interrupted" else Status.OK
+    return Status.INTERRUPTED if described["outcome"] == End.INTERRUPTED else Status.OK
 
 
 def _is_trace(file: Path) -> bool:

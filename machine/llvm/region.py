@@ -114,10 +114,12 @@ def straight(space: AddressSpace, key: int) -> int:
         if fetched is None:
             break
         count += 1
-        block = translate(fetched[0], bool(thumb), it)
-        if facts(block).ends:
+        word = fetched[0]
+        block = translate(word, bool(thumb), it)
+        # Most code never gets hot: its `facts` are not worth their while.
+        if block.branches or block.trap >= 0:
             break
-        it = next_it(block, it)
+        it = next_it(block, it) if it or (thumb and word >> 8 == 0xBF) else 0
         address += block.size
     return max(count, 1)
 
