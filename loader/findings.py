@@ -9,7 +9,7 @@ from retrap.kernel.boot import BuildOptions
 from retrap.loader import device_tree
 from retrap.loader.errors import InputError
 from retrap.loader.image import Image
-from retrap.loader.kernel_image import KernelImage, read_kernel
+from retrap.loader.kernel_image import EXPORTS, KernelImage, read_kernel
 from retrap.loader.kernel_release import in_words
 from retrap.loader.manifest import load_manifest
 from retrap.loader.settle import build_options, reads_tpidruro, settle
@@ -21,6 +21,7 @@ _SOURCES: Final = {
     "root_cnode_bits": "the kernel's boot code",
     "num_domains": "the kernel's variables",
     "num_priorities": "the kernel's variables",
+    **dict.fromkeys(EXPORTS, "the kernel's code"),
 }
 
 

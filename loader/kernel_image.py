@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from retrap.kernel import abi
@@ -29,6 +30,16 @@ _STORES: Final = ((0x0FF0_0000, 0x0580_0000), (0x0FF0_0000, 0x05C0_0000))
 _STORE_DOUBLE: Final = (0x0FF0_00F0, 0x01C0_00F0)
 _MOVE: Final = (0xFFFF_0F00, 0xE3A0_0000)
 _STORE_ALL_D: Final = (0xFE10_0FFF, 0xEC00_0B20)
+_MOVE_ROTATED: Final = (0xFFFF_0000, 0xE3A0_0000)
+_MOVE_WIDE: Final = (0xFFF0_0000, 0xE300_0000)
+_SET_CNTKCTL: Final = (0xFFFF_0FFF, 0xEE0E_0F11)  # MCR p15, 0, Rt, c14, c1, 0
+EXPORTS: Final = {
+    "export_pcnt_user": 1 << 0,
+    "export_vcnt_user": 1 << 1,
+    "export_vtmr_user": 1 << 8,
+    "export_ptmr_user": 1 << 9,
+}
+"""Build options that decide what of the generic timer user code may use, and their bits of CNTKCTL (B4.1.26)."""
 _MCS_VARIABLES: Final = frozenset(("ksCurSC", "ksReprogram", "ksConsumed"))
 _SMP_VARIABLES: Final = frozenset(("ksSMP", "clh_lock", "big_kernel_lock"))
 _HYPERVISOR_VARIABLES: Final = frozenset(("armHSGlobalPGD", "armHSCurVCPU", "armUSGlobalPT"))
@@ -59,6 +70,7 @@ class KernelImage:
     num_domains: int | None
     num_priorities: int | None
     max_irq: int | None
+    exports: Mapping[str, bool] | None  # what of the generic timer user code may use, by build option
 
 
 def read_kernel(image: Image, release: str | None = None) -> KernelImage:
@@ -107,6 +119,7 @@ def read_kernel(image: Image, release: str | None = None) -> KernelImage:
         num_domains=domains,
         num_priorities=priorities,
         max_irq=_max_irq(variables),
+        exports=_exports(code),
     )
 
 
@@ -132,6 +145,23 @@ def _max_irq(variables: Mapping[str, int]) -> int | None:
     """The last interrupt: the kernel keeps a word of state for each."""
     size = variables.get("intStateIRQTable", 0)
     return size // 4 - 1 if size % 4 == 0 and 32 < size // 4 <= 1020 else None
+
+
+def _exports(code: bytes) -> Mapping[str, bool] | None:
+    """The constant that armv_init_user_access puts into CNTKCTL (src/arch/arm/armv/armv7-a/user_access.c)."""
+    words = _words(code)
+    found = set()
+    for before, word in pairwise(words):
+        if word & _SET_CNTKCTL[0] == _SET_CNTKCTL[1] and before >> 12 & 15 == word >> 12 & 15:
+            if before & _MOVE_WIDE[0] == _MOVE_WIDE[1]:
+                found.add(before >> 4 & 0xF000 | before & 0xFFF)
+            elif before & _MOVE_ROTATED[0] == _MOVE_ROTATED[1]:
+                turn = 2 * (before >> 8 & 15)
+                found.add(((before & 0xFF) << 32 | before & 0xFF) >> turn & 0xFFFF_FFFF)
+    if len(found) != 1:
+        return None
+    value = found.pop()
+    return {option: bool(value & bit) for option, bit in EXPORTS.items()}
 
 
 def _words(code: bytes) -> tuple[int, ...]:

@@ -197,7 +197,7 @@ def build_options(kernel: KernelImage) -> dict[str, Any]:
         value = getattr(kernel, name)
         if value is not None:
             told[name] = value
-    return told
+    return told | dict(kernel.exports or {})
 
 
 def _compare(manifest: Manifest, kernel: KernelImage, warn: Warn) -> None:
