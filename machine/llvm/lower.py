@@ -195,11 +195,11 @@ class Lowering(Accesses):
         if head not in self._budgets.paid:
             have = self.define(f"load i64, ptr {budget}")
             rest = self.define(f"sub i64 {have}, {price}")
+            self.out.append(f"store i64 {rest}, ptr {budget}")
             short = self.define(f"icmp slt i64 {rest}, 0")
             self.out.append(f"br i1 {short}, label %o{label}, label %t{label}, !prof !0")
+            self._aside(f"o{label}", head, Exit.BUDGET, price)
             self._label(f"t{label}")
-            self.out.append(f"store i64 {rest}, ptr {budget}")
-            self._aside(f"o{label}", head, Exit.BUDGET, 0)
             if self.logs:
                 self._log(run, have)
         ended = False
