@@ -277,6 +277,15 @@ SEL4_INLINE void seL4_Notify(seL4_CPtr dest, seL4_Word data)
 }
 """
 
+NOTIFY_MESSAGE: Final = """\
+/* Leave a message of one word in an asynchronous endpoint, if it holds none. */
+SEL4_INLINE void seL4_Notify(seL4_CPtr dest, seL4_Word data)
+{
+    seL4_TrapFrame frame = {dest, 1, data, 0, 0, 0};
+    seL4_Trap(seL4_SysSend, &frame);
+}
+"""
+
 DEBUG_PRINTING: Final = """\
 SEL4_INLINE void seL4_DebugPutChar(char c) { (void)seL4_Trap1(seL4_SysDebugPutChar, (seL4_Uint8)c); }
 

@@ -57,7 +57,7 @@ def c_header(table: Release, options: BuildOptions | None = None) -> str:
         c_types.CNODE_DATA,
         c_types.RIGHTS_STRUCT,
         c_types.RIGHTS_WITH_GRANT_REPLY if table.facts.grant_reply else c_types.RIGHTS_WITHOUT_GRANT_REPLY,
-        c_types.VM_ATTRIBUTES,
+        *([c_types.VM_ATTRIBUTES] if table.facts.address_space == "page-tables" else []),
         c_types.IPC_BUFFER,
         _user_context(table),
         _boot_info(table, build),
@@ -190,7 +190,9 @@ def _waiting(table: Release, names: set[str]) -> list[str]:
     texts = [c_calls.WAIT_BEFORE_2]
     if "ReplyRecv" in names:
         texts.append(c_calls.REPLY_WAIT_BEFORE_2)
-    if table.facts.notification_delivers_word or table.facts.asynchronous == "message":
+    if table.facts.asynchronous == "message":
+        texts.append(c_calls.NOTIFY_MESSAGE)
+    elif table.facts.notification_delivers_word:
         texts.append(c_calls.NOTIFY_BEFORE_2)
     return texts
 
