@@ -88,8 +88,11 @@ STEPS ?= 100000
 laws-campaign: compiled  ## random walks under all laws, over several releases: make laws-campaign STEPS=1000000 (resumes)
 	PYTHONPATH=$(COMPILED) nice -n 10 $(BIN)/python tests/kernel/laws_campaign.py --steps $(STEPS) --state build/laws-campaign.json
 
-bench: setup  ## measure: cold start, round trips, trace bytes, replay speed
-	$(BIN)/python benchmarks/run.py
+bench: compiled  ## measure, plain and compiled ahead: start, round trips, trace bytes, replay, cold code, every PC
+	$(BIN)/python benchmarks/run.py --compiled $(COMPILED)
+	$(BIN)/python benchmarks/cold_start.py --compiled $(COMPILED)
+	$(BIN)/python benchmarks/instruction_trace.py
+	PYTHONPATH=$(COMPILED) $(BIN)/python benchmarks/instruction_trace.py
 
 docs-refresh: setup  ## write the generated documents again
 	$(BIN)/python -m retrap.machine.arm.table >docs/instructions-table.md

@@ -1,11 +1,16 @@
 """Measure what a user waits for: cold start, IPC round trips with and without recording, trace size, replay.
 
-`python benchmarks/run.py [--rounds N]`. Wall time of this machine; compare figures of one run only.
+`python benchmarks/run.py [--rounds N] [--compiled DIR]`. Seconds and rates are of processor time, so that a busy
+machine disturbs them less; compare figures of one run only. With `--compiled` (a copy that is compiled ahead, `make
+compiled`) there are two columns.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -13,49 +18,76 @@ import tempfile
 import time
 from pathlib import Path
 
-from retrap.tools import boot, replay
-
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "samples" / "prebuilt"
 
 
-def cold_start(repeats: int = 7) -> float:
-    """Median seconds of `retrap boot hello` in a new process."""
+def cold_start(cache: str, repeats: int = 7) -> float:
+    """Median processor seconds of `retrap boot hello` in a new process."""
     command = [sys.executable, "-m", "retrap.tools.cli", "boot", str(SAMPLES / "hello-arm.elf")]
     seconds = []
     for _ in range(repeats):
-        start = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        seconds.append(time.perf_counter() - start)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "RETRAP_CACHE": cache})
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
     return statistics.median(seconds)
 
 
-def main() -> None:
-    """Print one line a figure."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=20_000)
-    rounds = parser.parse_args().rounds
-    out = sys.stdout
-    out.write(f"boot hello, cold start:              {cold_start():8.3f} s (median of 7)\n")
+def figures(rounds: int) -> dict[str, float]:
+    """Every figure, by its title, of the copy of retrap that this process imports."""
+    from retrap.tools import boot, replay
+
+    found: dict[str, float] = {}
+    found["boot hello, without the code cache, s"] = cold_start("off")
+    with tempfile.TemporaryDirectory() as cache:
+        cold_start(cache, 1)
+        found["boot hello, with it, s"] = cold_start(cache)
     image = SAMPLES / "pingpong-arm.elf"
     with tempfile.TemporaryDirectory() as place:
         trace = Path(place) / "pingpong.rtr"
         for backend in ("llvm", "evaluate"):
             count = rounds if backend == "llvm" else rounds // 10
-            arguments = f"rounds={count}"
-            plain = boot(image, arguments=arguments, backend=backend)
-            recorded = boot(image, arguments=arguments, backend=backend, trace=trace)
-            for what, result in (("", plain), (", recording", recorded)):
-                rate = count / result.wall_s
-                out.write(f"pingpong round trips/s, {backend}{what + ':':<13} {rate:10,.0f}\n")
+            for what in ("", ", recording"):
+                start = time.process_time()
+                result = boot(image, arguments=f"rounds={count}", backend=backend, trace=trace if what else None)
+                found[f"pingpong round trips/s, {backend}{what}"] = count / (time.process_time() - start)
             if backend == "llvm":
-                size = trace.stat().st_size / recorded.traps
-                start = time.perf_counter()
+                found["trace bytes per trap"] = trace.stat().st_size / result.traps
+                start = time.process_time()
                 report = replay(trace)
-                seconds = time.perf_counter() - start
                 assert report.same
-                out.write(f"trace bytes per trap:                {size:8.2f}\n")
-                out.write(f"replay traps/s (kernel only):        {report.records / seconds:10,.0f}\n")
+                found["replay traps/s, kernel only"] = report.records / (time.process_time() - start)
+    return found
+
+
+def measure(rounds: int, path: str) -> dict[str, float]:
+    """The figures of the copy of retrap in a folder; of the checkout if it is empty."""
+    environment = {**os.environ, "PYTHONPATH": path}
+    command = [sys.executable, __file__, "--child", "--rounds", str(rounds)]
+    done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def main() -> None:
+    """Print one line a figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=20_000)
+    parser.add_argument("--compiled", type=Path, metavar="DIR", help="a copy that is compiled ahead")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    out = sys.stdout
+    if options.child:
+        out.write(json.dumps(figures(options.rounds)))
+        return
+    columns = {"plain": measure(options.rounds, os.environ.get("PYTHONPATH", ""))}
+    if options.compiled is not None:
+        columns["compiled ahead"] = measure(options.rounds, str(options.compiled.resolve()))
+    out.write(" " * 44 + "".join(f"{name:>16}" for name in columns) + "\n")
+    for title in columns["plain"]:
+        values = [column[title] for column in columns.values()]
+        out.write(f"{title:44}" + "".join(f"{v:16,.0f}" if v >= 1000 else f"{v:16.3f}" for v in values) + "\n")
 
 
 if __name__ == "__main__":
