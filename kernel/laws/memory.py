@@ -70,9 +70,12 @@ def objects_lie_in_their_untyped(survey: Survey) -> Iterator[str]:
         around = (origin.address, 1 << origin.size_bits)
         if not _inside(region, around):
             yield f"{slot!r} is outside {origin!r} that it descends from"
-        smallest = _smallest_around(region, survey.untypeds, sizes)
-        if smallest is not None and smallest != around and region != around:
-            yield f"{slot!r} lies in the untyped at {smallest[0]:#010x} but descends from {origin!r}"
+        for size in sizes:
+            if size >= around[1]:
+                break
+            if size > region[1] and (region[0] & -size, size) in survey.untypeds:
+                yield f"{slot!r} lies in the untyped at {region[0] & -size:#010x} but descends from {origin!r}"
+                break
 
 
 def _inside(inner: Region, outer: Region) -> bool:

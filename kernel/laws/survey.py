@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Final, final
 
 from retrap.kernel.caps import TCB_EXTENT_BITS, ZOMBIE_TCB, Cap, Tag, ThreadCap, UntypedCap, ZombieCap
-from retrap.kernel.derivation import is_parent
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import KernelState
 from retrap.kernel.structures import CNode, Tcb
@@ -54,20 +53,27 @@ class Survey:
         for head in self.occupied:
             if head.prev is not None:
                 continue
-            ancestors: list[Slot] = []
+            # Only untypeds are looked for, so that being derived from one is a matter of regions (`is_parent`).
+            ancestors: list[tuple[int, int, UntypedCap]] = []
             slot: Slot | None = head
             while slot is not None and id(slot) not in seen:
                 seen.add(id(slot))
-                while ancestors and not is_parent(ancestors[-1], slot):
-                    ancestors.pop()
+                cap = slot.cap
                 if ancestors:
-                    self._add_child(slot, ancestors[-1].cap)
-                if slot.cap.tag == Tag.UNTYPED:
-                    ancestors.append(slot)
+                    extent = cap.extent
+                    if extent is None:
+                        ancestors.clear()
+                    else:
+                        start, end = extent[0], extent[0] + (1 << extent[1])
+                        while ancestors and not (ancestors[-1][0] <= start and end <= ancestors[-1][1]):
+                            ancestors.pop()
+                        if ancestors:
+                            self._add_child(slot, ancestors[-1][2])
+                if isinstance(cap, UntypedCap) and slot.revocable:
+                    ancestors.append((cap.address, cap.address + (1 << cap.size_bits), cap))
                 slot = slot.next
 
-    def _add_child(self, slot: Slot, origin: Cap) -> None:
-        assert isinstance(origin, UntypedCap)
+    def _add_child(self, slot: Slot, origin: UntypedCap) -> None:
         self.origin[id(slot)] = origin
         inside = self.region_of(slot.cap)
         outside = (origin.address, 1 << origin.size_bits)
