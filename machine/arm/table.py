@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,40 @@ GROUPS = {
     "system": "Status, exceptions, hints, coprocessor",
 }
 """Headings of the integer files, in the order of the table; the others have the names of their files."""
+
+
+ALSO = {
+    "Hints": ("DBG", "NOP", "SEV", "WFE", "WFI", "YIELD"),
+    "PLD": ("PLDW",),
+    "SMLA<x><y>": ("SMLABB", "SMLABT", "SMLATB", "SMLATT"),
+    "SMLAL<x><y>": ("SMLALBB", "SMLALBT", "SMLALTB", "SMLALTT"),
+    "SMLAW<y>": ("SMLAWB", "SMLAWT"),
+    "SMUL<x><y>": ("SMULBB", "SMULBT", "SMULTB", "SMULTT"),
+    "SMULW<y>": ("SMULWB", "SMULWT"),
+    "SWP": ("SWPB",),
+}
+"""Mnemonics that are not in the name of their instruction."""
+
+_MNEMONIC = re.compile(r"\b[A-Z][A-Z0-9]*\b(?!<)")
+_NO_MNEMONICS = frozenset(("ARM", "PC", "SIMD", "SP", "VFP"))
+
+
+def mnemonics() -> dict[str, list[str]]:
+    """Mnemonic → the files that define it."""
+    found: dict[str, set[str]] = {}
+    for instruction in INSTRUCTIONS:
+        words = {w for w in _MNEMONIC.findall(instruction.name) if w not in _NO_MNEMONICS}
+        for mnemonic in (*words, *ALSO.get(instruction.name, ())):
+            found.setdefault(mnemonic, set()).add(file_of(instruction))
+    return {mnemonic: sorted(files) for mnemonic, files in sorted(found.items())}
+
+
+def index_text() -> list[str]:
+    """A paragraph for each letter."""
+    letters: dict[str, list[str]] = {}
+    for mnemonic, files in mnemonics().items():
+        letters.setdefault(mnemonic[0], []).append(f"{mnemonic} `{'` `'.join(files)}`")
+    return [line for entries in letters.values() for line in (", ".join(entries), "")]
 
 
 def file_of(instruction: Instruction) -> str:
@@ -82,6 +117,12 @@ def table(counts: Counts) -> str:
         "What the manual leaves open, and where the oracles are wrong, is in [instructions.md](instructions.md).",
         "",
         f"{len(INSTRUCTIONS)} definitions, {len(encodings)} encodings.",
+        "",
+        "## Index",
+        "",
+        "Every mnemonic, and the file in `machine/arm/instructions` that defines it.",
+        "",
+        *index_text()[:-1],
     ]
     for file in files:
         lines += ["", f"## {heading(file)}", "", f"`machine/arm/instructions/{file}.py`", ""]

@@ -7,6 +7,7 @@ import random
 import pytest
 from retrap.machine.arm.decode import all_encodings, decode, disassemble, find, is_wide, to_bytes
 from retrap.machine.arm.registry import Encoding
+from retrap.machine.arm.table import mnemonics
 from retrap.machine.arm.translate import translate
 from retrap.machine.traps import TrapKind
 
@@ -252,3 +253,44 @@ def test_disassembly() -> None:
     assert disassemble(0xF000F801, True) == "bl #6"
     assert disassemble(0xB680, True) == ".inst 0xb680"
     assert disassemble(0xFFFFFFFF, False) == ".inst 0xffffffff"
+
+
+def test_each_word_and_mode_is_decoded_once() -> None:
+    """What came of it is kept, for the decoder, the translation and the text."""
+    for word, thumb in ((0xE0810002, False), (0x1888, True), (0xEB010002, True)):
+        assert decode(word, thumb) is decode(word, thumb)
+        assert translate(word, thumb, 0) is translate(word, thumb, 0)
+    before = disassemble.cache_info()
+    for _ in range(5):
+        disassemble(0xE0910FF2, False)
+        disassemble(0xE0910FF2, True)
+    after = disassemble.cache_info()
+    assert (after.misses - before.misses, after.hits - before.hits) == (2, 8)
+
+
+ALL_MNEMONICS = """
+    ADC ADD ADR AND ASR B BFC BFI BIC BKPT BL BLX BX BXJ CBNZ CBZ CLREX CLZ CMN CMP CPS DBG DMB DSB EOR ISB IT
+    LDM LDMDA LDMDB LDMIB LDR LDRB LDRBT LDRD LDREX LDREXB LDREXD LDREXH LDRH LDRHT LDRSB LDRSBT LDRSH LDRSHT
+    LDRT LSL LSR MCR MCRR MLA MLS MOV MOVT MRC MRRC MRS MSR MUL MVN NOP ORN ORR PKH PLD PLDW PLI POP PUSH QADD
+    QADD16 QADD8 QASX QDADD QDSUB QSAX QSUB QSUB16 QSUB8 RBIT REV REV16 REVSH ROR RRX RSB RSC SADD16 SADD8
+    SASX SBC SBFX SDIV SEL SETEND SEV SHADD16 SHADD8 SHASX SHSAX SHSUB16 SHSUB8 SMLABB SMLAD SMLAL SMLALBB
+    SMLALD SMLAWB SMLSD SMLSLD SMMLA SMMLS SMMUL SMUAD SMULBB SMULL SMULWB SMUSD SSAT SSAT16 SSAX SSUB16 SSUB8
+    STM STMDA STMDB STMIB STR STRB STRBT STRD STREX STREXB STREXD STREXH STRH STRHT STRT SUB SVC SWP SWPB
+    SXTAB SXTAB16 SXTAH SXTB SXTB16 SXTH TBB TBH TEQ TST UADD16 UADD8 UASX UBFX UDF UDIV UHADD16 UHADD8 UHASX
+    UHSAX UHSUB16 UHSUB8 UMAAL UMLAL UMULL UQADD16 UQADD8 UQASX UQSAX UQSUB16 UQSUB8 USAD8 USADA8 USAT USAT16
+    USAX USUB16 USUB8 UXTAB UXTAB16 UXTAH UXTB UXTB16 UXTH WFE WFI YIELD VABA VABAL VABD VABDL VABS VACGE
+    VACGT VADD VADDHN VADDL VADDW VAND VBIC VBIF VBIT VBSL VCEQ VCGE VCGT VCLE VCLS VCLT VCLZ VCMP VCMPE VCNT
+    VCVT VCVTB VCVTR VCVTT VDIV VDUP VEOR VEXT VFMA VFMS VFNMA VFNMS VHADD VHSUB VLD1 VLD2 VLD3 VLD4 VLDM VLDR
+    VMAX VMIN VMLA VMLAL VMLS VMLSL VMOV VMOVL VMOVN VMRS VMSR VMUL VMULL VMVN VNEG VNMLA VNMLS VNMUL VORN
+    VORR VPADAL VPADD VPADDL VPMAX VPMIN VPOP VPUSH VQABS VQADD VQDMLAL VQDMLSL VQDMULH VQDMULL VQMOVN VQMOVUN
+    VQNEG VQRDMULH VQRSHL VQRSHRN VQRSHRUN VQSHL VQSHLU VQSHRN VQSHRUN VQSUB VRADDHN VRECPE VRECPS VREV16
+    VREV32 VREV64 VRHADD VRSHL VRSHR VRSHRN VRSQRTE VRSQRTS VRSRA VRSUBHN VSHL VSHLL VSHR VSHRN VSLI VSQRT
+    VSRA VSRI VST1 VST2 VST3 VST4 VSTM VSTR VSUB VSUBHN VSUBL VSUBW VSWP VTBL VTBX VTRN VTST VUZP VZIP
+"""
+"""Those of the ARM ARM's alphabetical lists (A8.8), but for the ones that a processor without ThumbEE and without
+other coprocessors does not have: ENTERX, LEAVEX, CDP, LDC, STC."""
+
+
+def test_the_index_has_every_mnemonic() -> None:
+    known = mnemonics()
+    assert [mnemonic for mnemonic in ALL_MNEMONICS.split() if mnemonic not in known] == []
