@@ -165,13 +165,10 @@ def _skip_empty(state: KernelState, slot: Slot, zombie: ZombieCap) -> int:
     empty = number - target
     if empty <= 0:
         return number
-    limit = state.options.max_work_units
-    until_check = limit - state.work_units
-    if empty >= until_check and state.interrupt_pending():
-        slot.cap = ZombieCap(zombie.address, zombie.radix, number - until_check)
-        state.work_units = 0
+    done = state.work(empty)
+    if done >= 0:
+        slot.cap = ZombieCap(zombie.address, zombie.radix, number - done)
         raise Preempted
-    state.work_units = (state.work_units + empty) % limit
     slot.cap = ZombieCap(zombie.address, zombie.radix, target)
     return target
 

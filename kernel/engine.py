@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from typing import Final, final
 
 from retrap.kernel.boot import BootPlan
@@ -114,6 +115,11 @@ class Kernel:
         """A device's interrupt waits: if it is not masked, the next entry is for it instead of a timer tick."""
         if 0 <= irq <= self.state.plan.max_irq:
             self.state.pending_irqs |= 1 << irq
+
+    def on_work(self, worked: Callable[[], None] | None) -> None:
+        """Have `worked` called whenever a long operation comes to a preemption point, before it looks for
+        interrupts: it may raise one."""
+        self.state.worked = worked
 
     def enter(self, trap: Trap, time: int) -> None:
         """Handle the trap that the running thread took at `time` (retired instructions).

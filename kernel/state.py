@@ -182,6 +182,7 @@ class KernelState:
         self.tick_pending = False  # the kernel's own timer interrupt waits to be taken
 
         self.work_units = 0  # since the last preemption check
+        self.worked: Callable[[], None] | None = None  # told of each such check: who keeps the time
         self.halted = False
         self.crashed = ""  # why the modelled kernel died, or ""
         self.died: Final[list[tuple[int, str]]] = []  # threads with faults that nobody handles
@@ -190,10 +191,30 @@ class KernelState:
         """Whether an interrupt waits: what a preemption point asks."""
         return self.tick_pending or (self.pending_irqs != 0 and self.pending_irqs & ~self.masked_irqs != 0)
 
+    def stops(self) -> bool:
+        """A preemption point's question, when enough work is done to ask: does an interrupt wait?"""
+        if self.worked is not None:
+            self.worked()
+        return self.interrupt_pending()
+
+    def work(self, units: int) -> int:
+        """Do so many units of work at once. -1, or how many are done when an interrupt stops it."""
+        limit = self.options.max_work_units
+        done = limit - self.work_units
+        while done <= units:
+            if self.stops():
+                self.work_units = 0
+                return done
+            if self.worked is None:
+                break  # nothing can come
+            done += limit
+        self.work_units = (self.work_units + units) % limit
+        return -1
+
     def preemption_point(self) -> None:
         """One unit of work is done; raise `Preempted` if enough are and an interrupt waits."""
         self.work_units += 1
         if self.work_units >= self.options.max_work_units:
             self.work_units = 0
-            if self.interrupt_pending():
+            if self.stops():
                 raise Preempted

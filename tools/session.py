@@ -34,6 +34,9 @@ from retrap.tools.relaying import Relaying
 from retrap.tools.wiring import connect
 from retrap.traces.writer import Recorder
 
+WORK: Final = 10_000
+"""What the kernel needs from one preemption point to the next, in instructions: about a hundred a unit of work."""
+
 
 class End(StrEnum):
     """Why a run ended."""
@@ -50,11 +53,14 @@ class End(StrEnum):
 class Watcher(Protocol):
     """Sees every kernel entry: `before` with the trapping thread's registers, `after` with what the kernel did.
 
-    Before that: `interrupt` for a device's interrupt that it is for, `arrived` for serial input that came in at a
+    Before that: `interrupt` for a device's interrupt that it is for (or, followed by `worked`, that came at one of
+    the entry's preemption points), `arrived` for serial input that came in at a
     time, `warned` for what devices had to say.
     """
 
     def interrupt(self, irq: int) -> None: ...
+
+    def worked(self, checks: int) -> None: ...
 
     def arrived(self, data: bytes, time: int) -> None: ...
 
@@ -133,6 +139,9 @@ class Session:
         self._warn: Final = warn
         self._watchers: tuple[Watcher, ...] = ()
         self._arrived_before = -1  # the kernel entry before which input has arrived
+        self._worked_in = -1  # the kernel entry that `_checks` belong to
+        self._checks = 0
+        self.kernel.on_work(self._work)
         connect(plan, self.bus, self.serial, models or {}, self._warned)
 
     def run(
@@ -234,6 +243,8 @@ class Session:
                     ticks = now >= next_tick
                     if ticks:
                         next_tick += tick
+                        if next_tick <= now:
+                            next_tick = (now // tick + 1) * tick  # those that have passed meanwhile are one
                         if self.source is not None:
                             self._listen(now)
                     clock.stop = False
@@ -245,6 +256,10 @@ class Session:
                 watcher.before(kernel.context)
             kernel.enter(trap, now)
             self.traps += 1
+            if cpu.retired != now:
+                now = cpu.retired  # the kernel has worked for long
+                pending = bus.pending(kernel.edge_irqs)
+                deadline = min(next_tick, bus.next_event, last)
             for watcher in watchers:
                 watcher.after(effects)
             if relaying is not None:
@@ -280,6 +295,26 @@ class Session:
             for watcher in self._watchers:
                 watcher.interrupt(irq)
             self.kernel.raise_irq(irq)
+
+    def _work(self) -> None:
+        """The kernel comes to a preemption point. Its work takes time where that can be seen: where somebody waits
+        for a device's interrupt, which may come meanwhile."""
+        bus, kernel, cpu = self.bus, self.kernel, self.cpu
+        if self._worked_in != self.traps:
+            self._worked_in = self.traps
+            self._checks = 0
+        self._checks += 1
+        if not bus.irqs & ~kernel.masked_irqs:
+            return
+        cpu.retired += WORK
+        self.idle += WORK
+        if bus.next_event <= cpu.retired:
+            bus.serve(cpu.retired)
+        ready = bus.pending(kernel.edge_irqs) & ~kernel.masked_irqs
+        if ready:
+            self._raise_while_working(ready)
+            for watcher in self._watchers:
+                watcher.worked(self._checks)
 
     def _wake(self, next_tick: int, last: int) -> int | End:
         """When an idle system has something to do again, or how the run ends."""

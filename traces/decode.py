@@ -212,3 +212,5 @@ class _Cursor:
                 record.arrived.append((time, self.take(count)))
         if sections & Section.WARNINGS:
             record.warnings = [self.text() for _ in range(self.number(U16))]
+        if sections & Section.WORK:
+            record.work = self.number(U32)

@@ -111,6 +111,8 @@ class Encoder:
                 sections |= Section.ARRIVED
             if outside.warnings:
                 sections |= Section.WARNINGS
+            if outside.work:
+                sections |= Section.WORK
         if digest:
             sections |= Section.DIGEST
         owners: list[int] = []
@@ -201,6 +203,8 @@ class Encoder:
             buffer += U16.pack(len(outside.warnings))
             for text in outside.warnings:
                 _put_text(buffer, text)
+        if outside is not None and outside.work:
+            buffer += U32.pack(outside.work)
 
 
 def _put_text(buffer: bytearray, text: str) -> None:

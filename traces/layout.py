@@ -140,6 +140,7 @@ SECTIONS: Final[tuple[tuple[Field, ...], ...]] = (
     (Raw("digest", DIGEST_BYTES),),
     (Many("arrived", ARRIVAL),),
     (Many("warnings", WARNING),),
+    (Number("work", "I"),),
 )
 """What a record may hold besides. Section n is there if bit n of the shape's `sections` is set."""
 
@@ -158,7 +159,8 @@ class Section:
     DIGEST: Final = 1 << 8
     ARRIVED: Final = 1 << 9
     WARNINGS: Final = 1 << 10
-    ALL: Final = (1 << 11) - 1
+    WORK: Final = 1 << 11
+    ALL: Final = (1 << 12) - 1
 
 
 FRAME_START: Final[tuple[Field, ...]] = (Many("threads", THREAD, "I"),)

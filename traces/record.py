@@ -37,16 +37,21 @@ _MAX_LENGTH: Final = 120
 
 @final
 class Outside:
-    """What came from outside the kernel since the entry before: devices' interrupts, serial input, warnings."""
+    """What came from outside the kernel since the entry before: devices' interrupts, serial input, warnings.
 
-    __slots__ = ("arrived", "interrupts", "warnings")
+    `work`: at which of the entry's preemption points the interrupts came; 0: they were there before.
+    """
+
+    __slots__ = ("arrived", "interrupts", "warnings", "work")
 
     def __init__(
         self,
         interrupts: list[int] | None = None,
         arrived: list[Arrival] | None = None,
         warnings: list[str] | None = None,
+        work: int = 0,
     ) -> None:
+        self.work = work
         self.interrupts: Final[list[int]] = interrupts or []
         self.arrived: Final[list[Arrival]] = arrived or []
         self.warnings: Final[list[str]] = warnings or []
@@ -60,7 +65,7 @@ class Record:
     the trap (`machine.context.Slot`, little-endian), all zero when no thread was running. `interrupts` are the
     device interrupts raised since the record before, `arrived` the serial input that came in while running (what
     was there from the start is an input of the trace), `warnings` what devices had to say; `threads` those created
-    or renamed by this entry;
+    or renamed by this entry; `work` at which of its preemption points the interrupts came (0: before it);
     `digest` the kernel state's digest after it, where the recorder took one, else empty.
     """
 
@@ -68,6 +73,7 @@ class Record:
         "_words_in", "address", "arrived", "badge", "buffer_writes", "console", "context", "digest", "error",
         "error_words", "extra_caps", "fault", "fault_words", "interrupts", "kind", "next_thread", "number",
         "outcome", "reads", "reason", "registers", "status", "target", "thread", "threads", "time", "warnings",
+        "work",
     )  # fmt: skip
 
     def __init__(
@@ -112,6 +118,7 @@ class Record:
         self.interrupts: list[int] = []
         self.arrived: list[Arrival] = []
         self.warnings: list[str] = []
+        self.work = 0
         self.digest = b""
         self._words_in: tuple[int, ...] | None = None
 
@@ -120,7 +127,7 @@ class Record:
         """What came from outside, if anything did."""
         if not (self.interrupts or self.arrived or self.warnings):
             return None
-        return Outside(self.interrupts, self.arrived, self.warnings)
+        return Outside(self.interrupts, self.arrived, self.warnings, self.work)
 
     @outside.setter
     def outside(self, outside: Outside | None) -> None:
@@ -128,6 +135,7 @@ class Record:
             self.interrupts = outside.interrupts
             self.arrived = outside.arrived
             self.warnings = outside.warnings
+            self.work = outside.work
 
     # -- what the registers say ------------------------------------------------------------------------------
 
@@ -225,7 +233,7 @@ class Record:
 
 
 FIELDS: Final = (
-    "number", "time", "thread", "kind", "address", "status", "context", "interrupts", "arrived", "reads",
+    "number", "time", "thread", "kind", "address", "status", "context", "interrupts", "work", "arrived", "reads",
     "target", "badge", "extra_caps", "outcome", "error", "error_words", "fault", "fault_words", "reason",
     "registers", "buffer_writes", "console", "next_thread", "threads", "warnings", "digest",
 )  # fmt: skip

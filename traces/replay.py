@@ -63,6 +63,8 @@ class KernelLike(Protocol):
 
     def raise_irq(self, irq: int) -> None: ...
 
+    def on_work(self, worked: Callable[[], None] | None) -> None: ...
+
     def digest(self) -> bytes: ...
 
 
@@ -202,6 +204,10 @@ class Comparer:
         """A device's interrupt: the next kernel entry is for it."""
         self._gathered.now.interrupts.append(irq)
 
+    def worked(self, checks: int) -> None:
+        """The interrupts came at this of the entry's preemption points."""
+        self._gathered.now.work = checks
+
     def arrived(self, data: bytes, time: int) -> None:
         """Serial input came in."""
         self._gathered.now.arrived.append((time, data))
@@ -286,8 +292,11 @@ def _apply(kernel: KernelLike, record: Record) -> str:
         if int.from_bytes(record.context[64:], "little") & _IMPOSSIBLE:
             return "its registers cannot exist (a flag has more than one bit)"
         kernel.context.words[:CONTEXT_WORDS] = memoryview(record.context).cast("I")
-    for irq in record.interrupts:
-        kernel.raise_irq(irq)
+    if record.work:
+        kernel.on_work(_Later(kernel, record).worked)
+    else:
+        for irq in record.interrupts:
+            kernel.raise_irq(irq)
     if record.reads:
         # Where a word was read twice, the first time tells what was there at the trap: place that one last.
         count = len(kernel.threads)
@@ -297,7 +306,25 @@ def _apply(kernel: KernelLike, record: Record) -> str:
             if not kernel.write_buffer(thread, index, words):
                 return f"thread {thread} has no IPC buffer to read from"
     kernel.enter(record.trap(), record.time)
+    if record.work:
+        kernel.on_work(None)
     return ""
+
+
+@final
+class _Later:
+    """Raises a record's interrupts at the preemption point at which they came."""
+
+    def __init__(self, kernel: KernelLike, record: Record) -> None:
+        self._kernel: Final = kernel
+        self._irqs: Final = record.interrupts
+        self._left = record.work
+
+    def worked(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            for irq in self._irqs:
+                self._kernel.raise_irq(irq)
 
 
 def _thread(number: int) -> str:
@@ -337,7 +364,8 @@ def _actual(record: Record, effects: Effects, changes: list[ThreadEntry], digest
 
 _COMPARED: Final = ("reads", *OUTPUTS, "threads", "digest")
 _COMPARED_INPUTS: Final = (
-    "time", "thread", "kind", "address", "status", "context", "interrupts", "arrived", "warnings",
+    "time", "thread", "kind", "address", "status", "context", "interrupts", "work", "arrived",
+    "warnings",
 )  # fmt: skip
 
 

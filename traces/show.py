@@ -182,6 +182,7 @@ def raw_json(record: Record) -> dict[str, Any]:
         "interrupts": record.interrupts,
         "arrived": [{"time": time, "data": data.decode("latin-1")} for time, data in record.arrived],
         "warnings": record.warnings,
+        "work": record.work,
         "threads": [{"number": n, "address": a, "name": name} for n, a, name in record.threads],
         "digest": record.digest.hex(),
     }

@@ -138,6 +138,10 @@ class Watch:
         """A device's interrupt: the next kernel entry is for it."""
         self._gathered.now.interrupts.append(irq)
 
+    def worked(self, checks: int) -> None:
+        """The interrupts came at this of the entry's preemption points."""
+        self._gathered.now.work = checks
+
     def arrived(self, data: bytes, time: int) -> None:
         """Serial input came in."""
         self._gathered.now.arrived.append((time, data))
@@ -249,6 +253,10 @@ class Recorder:
     def interrupt(self, irq: int) -> None:
         """A device's interrupt: the next kernel entry is for it."""
         self._gathered.now.interrupts.append(irq)
+
+    def worked(self, checks: int) -> None:
+        """The interrupts came at this of the entry's preemption points."""
+        self._gathered.now.work = checks
 
     def arrived(self, data: bytes, time: int) -> None:
         """Serial input came in."""

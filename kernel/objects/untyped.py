@@ -99,18 +99,11 @@ def _reset(state: KernelState, slot: Slot) -> None:
         slot.cap = cap.with_free(0)
         return
     chunks = (cap.free + (1 << chunk_bits) - 1) >> chunk_bits
-    limit = state.options.max_work_units
-    until_check = limit - state.work_units
-    first = 0
-    stop = chunks >= until_check and state.interrupt_pending()
-    if stop:
-        first = (chunks - until_check) << chunk_bits
-        state.work_units = 0
-    else:
-        state.work_units = (state.work_units + chunks) % limit
+    done = state.work(chunks)
+    first = (chunks - done) << chunk_bits if done >= 0 else 0
     state.memory.clear(cap.address + first, (chunks << chunk_bits) - first)
     slot.cap = cap.with_free(first)
-    if stop:
+    if done >= 0:
         raise Preempted
 
 

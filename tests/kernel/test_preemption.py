@@ -260,3 +260,33 @@ def test_memory_being_reset_can_be_used_by_nobody() -> None:
     assert driver.enter(SVC).outcome == Outcome.DONE
     assert driver.memory.read_word(address) == 0
     driver.check()
+
+
+@pytest.mark.parametrize("prepare", [delete_node, revoke_badges, reset_memory])
+def test_an_interrupt_may_come_at_any_preemption_point(prepare: Long) -> None:
+    """Whoever keeps the time is told of each; the work before it is kept, and the interrupt is delivered."""
+    driver = Driver()
+    notification = driver.make("Notification", untyped=UNTYPED + 5)
+    handler = driver.free_slot()
+    assert driver.call(IRQ_CONTROL, "IRQIssueIRQHandler", 60, handler, 32, caps=(CNODE,)) == 0
+    assert driver.call(handler, "IRQSetIRQHandler", caps=(notification,)) == 0
+    cptr, label, words, caps = prepare(driver)
+    driver.state.work_units = 0
+    told = 0
+
+    def worked() -> None:
+        nonlocal told
+        told += 1
+        if told == 2:
+            driver.kernel.raise_irq(60)
+
+    driver.kernel.on_work(worked)
+    effects = driver.system_call("Call", cptr, label, words, caps)
+    assert effects.outcome == Outcome.PREEMPTED and told == 2
+    assert driver.state.masked_irqs >> 60 & 1  # it has been delivered
+    driver.check()
+    before = told
+    assert driver.enter(SVC).outcome == Outcome.DONE
+    assert told > before or prepare is revoke_badges
+    driver.kernel.on_work(None)
+    driver.check()

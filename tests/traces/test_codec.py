@@ -58,6 +58,7 @@ def as_record(declared: dict[str, Any], number: int, time: int, contexts: dict[i
     record.threads = [(t["number"], t["address"], t["name"]) for t in declared.get("threads", [])]
     record.arrived = [(a["time"], a["data"]) for a in declared.get("arrived", [])]
     record.warnings = [w["text"] for w in declared.get("warnings", [])]
+    record.work = declared.get("work", 0)
     record.digest = declared.get("digest", b"")
     return record
 
@@ -116,7 +117,7 @@ def test_text_of_any_kind_and_length_can_be_recorded() -> None:
     ("change", "reason"),
     [
         ({"kind": 6}, "record 0 has trap kind 6; the last one is 5"),
-        ({"sections": 1 << 11}, r"record 0 announces unknown sections \(0x800\)"),
+        ({"sections": 1 << 12}, r"record 0 announces unknown sections \(0x1000\)"),
         ({"target": [{"type": "TCB", "address": 1, "badge": 0}] * 2}, "record 0 has 2 targets"),
     ],
 )

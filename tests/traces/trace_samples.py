@@ -203,6 +203,7 @@ def records(draw: st.DrawFn, number: int = 0, time: int = 0) -> Record:
     record.interrupts = draw(st.lists(st.integers(0, 255), max_size=2))
     record.arrived = draw(st.lists(st.tuples(st.integers(0, 1 << 62), st.binary(max_size=8)), max_size=2))
     record.warnings = draw(st.lists(texts, max_size=2))
+    record.work = draw(st.integers(0, 1000)) if record.interrupts else 0
     record.digest = draw(st.sampled_from([b"", b"\x22" * 16]))
     return record
 
