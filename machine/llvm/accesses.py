@@ -65,7 +65,7 @@ class Accesses(Frame):
         after = f"g{self.fresh}"
         self.out.append(f"br i1 {self.force(guard)}, label %{after}do, label %{after}")
         self._label(f"{after}do")
-        base = self._plan.bases[self._step.address, inst.a, Op.STORE]
+        base = self._plan.bases.get((self._step.address, inst.a, Op.STORE), NO_BASE)
         pointer = self._checked_pointer(address, access.size, base, Op.STORE)
         self.out.append(f"store i{bits} {text}, ptr {pointer}, align 1")
         self.out.append(f"br label %{after}")

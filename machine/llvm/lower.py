@@ -178,7 +178,8 @@ class Lowering(Accesses):
         budget = "%budget" if self.tuned else "%e"
         plan = self.plans.get(head)
         if plan is None:
-            plan = self.plans[head] = Plan(run)
+            # A plan costs about what it spares in code that is compiled without care.
+            plan = self.plans[head] = Plan(run if self.tuned else [])
         self._plan, self._checked, self._aligned = plan, {}, set()
         self._writers = {}
         self._label(label)
