@@ -18,7 +18,7 @@ from retrap.kernel.policies import MADE
 from retrap.kernel.registers import PC, R7, RESTART_PC, THUMB, send_buffer
 from retrap.kernel.scheduler import activate, schedule, timer_tick
 from retrap.kernel.startup import boot
-from retrap.kernel.state import RESUME, KernelState
+from retrap.kernel.state import KernelState
 from retrap.kernel.structures import Tcb, ThreadState
 from retrap.kernel.syscalls import handlers
 from retrap.machine.context import Context, ContextArena
@@ -38,7 +38,7 @@ class Change:
     """What a kernel entry did to the kernel's objects, for `retrap.kernel.relays`."""
 
     ANY: Final = 0
-    TIME: Final = 1  # registers and memory apart, nothing but a time slice or a domain's time that is not over
+    TIME: Final = 1  # registers and memory apart, nothing but time slices and domains' time
     HOP: Final = 2  # what `KernelState.hop` says, and nothing else
 
 
@@ -158,11 +158,12 @@ class Kernel:
                 else:
                     self.change = Change.HOP if hop.taken else Change.TIME
             else:
+                tick = kind is _INTERRUPT and not state.pending_irqs
                 self._exception(trap, thread)
-                if kind is _INTERRUPT and state.action == RESUME:
-                    self.change = Change.TIME
                 schedule(state)
                 activate(state)
+                if tick and state.current is thread:
+                    self.change = Change.TIME  # also if its time slice ended: nobody else was ready for its turn
             if state.pending_irqs and state.pending_irqs & ~state.masked_irqs:
                 self.change = Change.ANY
                 self._take_irqs()

@@ -23,7 +23,7 @@ from retrap.kernel.structures import TCB_CALLER, Endpoint, Tcb
 from retrap.machine.cpu import Cpu
 from retrap.machine.relay import AREAS, LENGTHS, UNKNOWN, Edge, RelayTable
 
-PATIENCE: Final = 12
+PATIENCE: Final = 6
 """Entries of the fast path in a row before anything is noted."""
 
 _POINTERS: Final = {"user": False, "tpidrurw": True}

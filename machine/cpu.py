@@ -129,7 +129,9 @@ class Cpu:
         # Entering user mode leaves the local monitor open, as the kernel's CLREX does, and a PC that the
         # instruction set cannot have loses its low bits (ARM ARM A3.4.1, B1.9.1).
         words[Slot.EXCLUSIVE] = 0
-        words[Slot.PC] &= 0xFFFFFFFE if words[Slot.THUMB] else 0xFFFFFFFC
+        pc = words[Slot.PC]
+        if pc & 3:
+            words[Slot.PC] = pc & (0xFFFFFFFE if words[Slot.THUMB] else 0xFFFFFFFC)
 
     def resume(self, context: Context, space: AddressSpace, budget: int) -> Trap:
         """As `run`, for user code that was stopped without entering the kernel (after `relay`)."""

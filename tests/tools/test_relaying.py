@@ -159,16 +159,17 @@ SERVER = Program(20, (Op("Recv", 0, 0),), (Op("ReplyRecv", 0, _info(3, 5)),))
 CLIENT = Program(20, (), (Op("Call", 2, _info(2)),))
 
 
-@pytest.mark.parametrize("release", ["16.0.0", "10.1.1", "7.0.0", "3.2.0"])
-@pytest.mark.parametrize("far", [False, True])
+@pytest.mark.parametrize(
+    ("release", "far"), [("16.0.0", True), ("16.0.0", False), ("10.1.1", True), ("7.0.0", False), ("3.2.0", False)]
+)
 def test_a_server_and_a_client(release: str, far: bool) -> None:
     """With timer ticks every 2000 instructions, digests every 50 records, and frames of 4096."""
     client = Program(20, (), CLIENT.loop, far)
-    answered = _both(release, (SERVER, client), 120_000)
+    answered = _both(release, (SERVER, client), 70_000)
     if release == "3.2.0":
         assert answered == 0  # a page in memory follows every switch there
     else:
-        assert answered > 3000
+        assert answered > 2000
 
 
 def test_long_messages_and_exclusive_accesses() -> None:
@@ -187,14 +188,14 @@ def test_long_messages_and_exclusive_accesses() -> None:
         (Op("Recv", 0, 0),),
         tuple(Op("ReplyRecv", 0, _info(length), LOAD_EXCLUSIVE, STORE_EXCLUSIVE) for length in lengths[::-1]),
     )
-    assert _both("16.0.0", (server, client), 120_000, 1000) > 1000
+    assert _both("16.0.0", (server, client), 50_000, 1000) > 400
 
 
 def test_two_servers_and_two_clients() -> None:
     """Chains of calls: a server calls another one before it answers."""
     front = Program(30, (Op("Recv", 0, 0),), (Op("Call", 3, _info(4)), Op("ReplyRecv", 0, _info(1))), far=True)
     back = Program(40, (Op("Recv", 1, 0),), (Op("ReplyRecv", 1, _info(2)),))
-    assert _both("16.0.0", (front, back, CLIENT), 100_000) > 1000
+    assert _both("16.0.0", (front, back, CLIENT), 50_000) > 400
 
 
 @st.composite
@@ -216,7 +217,7 @@ programs = st.builds(
 )
 
 
-@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(st.lists(programs, min_size=0, max_size=2), st.integers(10, 14), st.integers(10, 14), st.integers(2, 90))
 def test_random_threads_beside(others: list[Program], server: int, client: int, interval: int) -> None:
     """A server and a client, and threads that do anything, also with their endpoint."""
@@ -226,7 +227,7 @@ def test_random_threads_beside(others: list[Program], server: int, client: int, 
 
 def test_without_a_recorder() -> None:
     """Nothing is recorded, and everything else is the same."""
-    seen = [Rig(relay, "16.0.0", (SERVER, CLIENT)).run(100_000, recorded=False) for relay in (True, False)]
+    seen = [Rig(relay, "16.0.0", (SERVER, CLIENT)).run(50_000, recorded=False) for relay in (True, False)]
     assert seen[0] == seen[1]
 
 
@@ -236,7 +237,7 @@ def test_the_sample_on_every_backend(name: str, tmp_path: Path) -> None:
     traces = []
     for backend in ("llvm", "evaluate"):
         trace = tmp_path / f"{backend}.rtr"
-        boot(SAMPLES / f"{name}.elf", arguments="rounds=2500", trace=trace, backend=backend)
+        boot(SAMPLES / f"{name}.elf", arguments="rounds=2100", trace=trace, backend=backend)
         traces.append(trace.read_bytes())
     assert traces[0] == traces[1]
     assert replay(tmp_path / "llvm.rtr").same
