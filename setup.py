@@ -27,6 +27,7 @@ COMPILED = (
     "kernel/objects/*.py",
     "machine/*.py",
     "machine/llvm/backend.py",
+    "tools/relaying.py",
     "tools/session.py",
     "traces/*.py",
 )

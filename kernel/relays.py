@@ -90,20 +90,22 @@ class Relays:
         self._addresses: Final[dict[int, Node]] = {}
         self._ways: Final[dict[tuple[int, int], list[Step]]] = {}
         self._in_a_row = 0
-        self.version = 0
-        """Counts how often the table was emptied."""
+        self.live = False
+        """Whether `observe` has to see the next entry even if it is of another kind."""
 
     def observe(self) -> None:
-        """Look at what the last kernel entry did."""
+        """Look at what the last kernel entry did, if it was of the fast path or `live` is true."""
         change = self.kernel.change
         self.step = None
         if change == Change.TIME:
             return
         if change != Change.HOP:
             self._in_a_row = 0
+            self.live = False
             if self.at is not None or self._nodes:
                 self.forget()
             return
+        self.live = True
         if self._in_a_row < PATIENCE:
             self._in_a_row += 1
             return
@@ -121,7 +123,6 @@ class Relays:
 
     def forget(self) -> None:
         """Drop the table: its truth may have ended."""
-        self.version += 1
         self.at = None
         self.step = None
         self.table.clear()

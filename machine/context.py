@@ -12,6 +12,9 @@ from typing import Final, final
 WORDS: Final = 128
 """Words per context; a context is 512 bytes."""
 
+HEAD_WORDS: Final = 32
+"""The first words of a context, `Context.head`: all but D0 to D31."""
+
 CONTEXTS_PER_CHUNK: Final = 256
 
 
@@ -57,10 +60,11 @@ class Counters:
 class Context:
     """One thread's registers: a window of the arena. `words[Slot.X]` reads and writes 32-bit values."""
 
-    __slots__ = ("address", "words")
+    __slots__ = ("address", "head", "words")
 
     def __init__(self, words: memoryview, address: int) -> None:
         self.words: Final = words
+        self.head: Final = words[:HEAD_WORDS]
         self.address: Final = address  # host address of word 0, for compiled code
 
     @property

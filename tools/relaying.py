@@ -30,7 +30,6 @@ class Relaying:
         self.relays: Final = Relays(kernel, cpu, enabled)
         self._memory: Final = kernel.state.memory
         self._frame = 0
-        self._version = 0
         self.answered = 0
         """System calls that the last `run` answered."""
 
@@ -95,7 +94,7 @@ class Relaying:
         return None if answered and words[Block.SINCE] == 0 else INTERRUPT
 
     def after(self) -> None:
-        """A kernel entry was handled, and recorded."""
+        """A kernel entry was handled, and recorded, that `Relays.observe` has to see."""
         relays = self.relays
         relays.observe()
         step, recorder = relays.step, self.recorder

@@ -21,7 +21,7 @@ from typing import Final, Protocol, final
 
 from retrap.kernel.boot import BootPlan
 from retrap.kernel.effects import IDLE, Effects
-from retrap.kernel.engine import Kernel
+from retrap.kernel.engine import Change, Kernel
 from retrap.machine.clock import NEVER
 from retrap.machine.context import Context, ContextArena
 from retrap.machine.cpu import Cpu
@@ -215,7 +215,7 @@ class Session:
                     if next_tick < now:
                         next_tick = -(-now // tick) * tick  # ticks in between would have done nothing
                 elif now < deadline:
-                    if relaying is not None and not sent and relaying.ready():
+                    if relaying is not None and relaying.relays.at is not None and not sent and relaying.ready():
                         relayed = relaying.run(deadline - now)
                         self.traps += relaying.answered
                         self.relayed += relaying.answered
@@ -262,7 +262,7 @@ class Session:
                 deadline = min(next_tick, bus.next_event, last)
             for watcher in watchers:
                 watcher.after(effects)
-            if relaying is not None:
+            if relaying is not None and (kernel.change == Change.HOP or relaying.relays.live):
                 relaying.after()
             if effects.console:
                 if console is not None:

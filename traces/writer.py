@@ -13,7 +13,6 @@ from retrap.machine.context import Context
 from retrap.traces.compression import compress
 from retrap.traces.encode import Encoder
 from retrap.traces.errors import TraceError
-from retrap.traces.layout import CONTEXT_WORDS
 from retrap.traces.record import Outside, Record, ThreadEntry, effects_of, record_of
 from retrap.traces.schema import (
     MAGIC,
@@ -152,7 +151,7 @@ class Watch:
 
     def before(self, context: Context) -> None:
         """Keep the registers with which the kernel is entered."""
-        self._context = context.words[:CONTEXT_WORDS].tobytes()
+        self._context = context.head.tobytes()
 
     def after(self, effects: Effects) -> None:
         """Report the entry."""
@@ -248,7 +247,7 @@ class Recorder:
 
     def before(self, context: Context) -> None:
         """Keep the registers with which the kernel is entered."""
-        self._context = context.words[:CONTEXT_WORDS].tobytes()
+        self._context = context.head.tobytes()
 
     def interrupt(self, irq: int) -> None:
         """A device's interrupt: the next kernel entry is for it."""
