@@ -79,6 +79,7 @@ V1_0_3: Final = Release(
         irq_number_bits=32,
         boot_slot_order="frames",
         root_objects_in_one_block=False,
+        extra_bootinfo_exact=False,
         all_device_memory=False,
         device_tree="",
         initial_domain="schedule",
@@ -267,7 +268,6 @@ V11_0_0: Final = replace(
         root_objects_in_one_block=True,
         all_device_memory=True,
         device_tree="page-aligned",
-        extra_bootinfo_exact=False,
     ),
 )
 
