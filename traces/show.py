@@ -45,11 +45,13 @@ class Formatter:
         self.lines(record)
 
     def lines(self, record: Record) -> list[str]:
-        """The record's line, and a line for every other thread whose call it completed."""
+        """The record's line, and lines for what came from outside and for other threads whose call it completed."""
         call = self.decoder.call(record)
         self.names.update(record)
         self._waiting.pop(record.thread, None)
         text = [self._line(record, self.call_text(call) + self._result(record, call))]
+        text.extend(f"[{time:>10}] serial input: {data.decode('latin-1')!r}" for time, data in record.arrived)
+        text.extend(f"[{record.time:>10}] warning: {warning}" for warning in record.warnings)
         text.extend(self._resumed(record))
         if record.outcome in (Outcome.BLOCKED, Outcome.FAULT):
             waits = record.fault if record.outcome == Outcome.FAULT else call.syscall or call.name

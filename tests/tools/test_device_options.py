@@ -99,6 +99,7 @@ def test_a_device_of_ones_own_replaces_the_uart(capsys: pytest.CaptureFixture[st
     assert told in json.loads(summary.read_text())["warnings"]
     with Reader(trace) as reader:
         assert told in [text for record in reader for text in record.warnings]
+    assert f"] warning: {told}\n" in run(capsys, "show", trace)[1]
     # The trace replays on the kernel as it is; with a CPU only for those who name the class.
     assert run(capsys, "replay", trace)[0] == 0
     status, _, error = run(capsys, "replay", "--cpu", trace)
@@ -165,7 +166,7 @@ def retrap(*arguments: str | Path, **options: object) -> subprocess.Popen[bytes]
     )
 
 
-def test_input_from_a_pipe_is_recorded(tmp_path: Path) -> None:
+def test_input_from_a_pipe_is_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trace = tmp_path / "t.rtr"
     child = retrap(
         "boot", ECHO, "--arguments", "lines=2", "--input", "-", "-o", trace, stdin=subprocess.PIPE
@@ -179,6 +180,7 @@ def test_input_from_a_pipe_is_recorded(tmp_path: Path) -> None:
     assert out == b"AGAIN\nby interrupts\nPASS\n" and child.returncode == 0 and not error
     with Reader(trace) as reader:
         assert b"".join(data for record in reader for _, data in record.arrived) == b"hello\nagain\n"
+    assert "] serial input: 'hello\\n'\n" in run(capsys, "show", trace)[1]
     assert replay(trace).same and replay(trace, cpu=True).same
 
 
