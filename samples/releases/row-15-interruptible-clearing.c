@@ -5,8 +5,9 @@
    256 bytes at a time, and an interrupt is taken in between: it finds no object yet, and the call starts again.
 
    The timer's interrupt comes a fixed time after it is set, and the call after more and more instructions. A dot: the
-   interrupt found the object; a mark: it did not. The one at which call and interrupt meet is what differs. (It needs
-   a processor that counts one timer tick an instruction, and a kernel that exports the timer: row-15-….toml.) */
+   interrupt found the object; a mark: it did not. Before 4.0.0 a mark means that the interrupt came before the call.
+   (It needs a processor that counts one timer tick an instruction, and a kernel that exports the timer:
+   row-15-….toml.) */
 #include "rows.h"
 
 enum { TIMER_IRQ = 30, MEMORY_BITS = 16, TICKS = 16, FAR = 1 << 30, NOPS = 16 };
