@@ -28,7 +28,8 @@ _BIG_ENDIAN = {False: bytes.fromhex("000201f1"), True: bytes.fromhex("58b6")}  #
 _DIRECT_BRANCHES = ("B", "BL", "BLX (immediate)", "CBZ, CBNZ", "TBB, TBH")
 # Where the process has its stack, the driver, and the kernel's page.
 _ITS_OWN = ((0x3F000000, 0x42000000), (0x5A000000, 0x5B000000), (0xFFFF0000, 1 << 32))
-_SEMIHOSTING = 0xBEAB  # a Thumb BKPT that QEMU takes for itself
+_NOT_FOR_THE_DRIVER = (0xBEAB, 0xDE01, 0xE7F001F0, 0xF7F0A000)
+"""Semihosting (a Thumb BKPT that QEMU takes for itself); the UDFs that Linux takes for breakpoints."""
 _SIGILL, _SIGTRAP, _SIGSEGV, _SIGALRM = 4, 5, 11, 14
 
 
@@ -52,7 +53,7 @@ class Qemu:
 
     def takes(self, case: Case, mine: Outcome) -> bool:
         """Whether the driver can run a case: no system call, no loop onto itself, nothing of the process's own."""
-        if case.encoding.instruction.name == "SVC" or case.word == _SEMIHOSTING:
+        if case.encoding.instruction.name == "SVC" or case.word in _NOT_FOR_THE_DRIVER:
             return False
         if any(low <= place < high for place in (mine.pc, mine.address) for low, high in _ITS_OWN):
             return False

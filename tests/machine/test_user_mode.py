@@ -283,11 +283,14 @@ def test_barriers_by_coprocessor_and_hints_do_nothing(machine: Machine) -> None:
 
 
 def test_debug_registers_that_user_code_may_read(machine: Machine) -> None:
-    machine.arm(0xEE100E10, 0xEE101E11, 0xEE10FE11, SVC)  # DBGDIDR; DBGDSCRint to r1, and to the flags
+    # DBGDIDR; DBGDSCRint to r1, and to the flags; DBGDRAR and DBGDSAR, whole (mrrc p14, 0, r4, r2, c1; …, c2)
+    machine.arm(0xEE100E10, 0xEE101E11, 0xEE10FE11, 0xEC524E01, 0xEC565E02, SVC)
     machine.words[1] = machine.words[Slot.N] = machine.words[Slot.C] = 1
+    machine.words[2] = machine.words[4] = machine.words[5] = machine.words[6] = 1
     assert machine.run().kind is TrapKind.SVC
     assert machine.words[0] >> 16 == 0x3515 and machine.words[1] == 0
     assert (machine.words[Slot.N], machine.words[Slot.C]) == (0, 0)
+    assert machine.words[2] == machine.words[4] == machine.words[5] == machine.words[6] == 0
 
 
 @pytest.mark.parametrize("thumb", [0, 1])

@@ -194,17 +194,23 @@ def mrc(b: Builder, i: Decoded) -> None:
     b.set_reg(i["Rt"], b.get(i["slot"]) if "slot" in i else i["value"])
 
 
-@instruction("MRRC", "A8.8.108, B8.2", """
+@instruction("MRRC", "A8.8.108, B8.2, C11.11", """
     CNTPCT T1/A1  cond 1100 0101 Rt2 Rt 1111 0000 1110  counter=2
     CNTVCT T1/A1  cond 1100 0101 Rt2 Rt 1111 0001 1110  counter=1
     CNTP_CVAL T1/A1  cond 1100 0101 Rt2 Rt 1111 0010 1110  counter=8 timer=2
     CNTV_CVAL T1/A1  cond 1100 0101 Rt2 Rt 1111 0011 1110  counter=4 timer=6
+    DBGDRAR T1/A1  cond 1100 0101 Rt2 Rt 1110 0000 0001
+    DBGDSAR T1/A1  cond 1100 0101 Rt2 Rt 1110 0000 0010
 """)  # fmt: skip
 def mrrc(b: Builder, i: Decoded) -> None:
     """The counters of the generic timer, which follow the retired instructions, and what its timers compare them
-    with; UNDEFINED unless the kernel exports them."""
+    with; UNDEFINED unless the kernel exports them. And the addresses of the debug unit: there is none (zero)."""
     no_bad_registers(b, i, "Rt", "Rt2")
     i.unpredictable_if(i["Rt"] == i["Rt2"])
+    if "counter" not in i:
+        b.set_reg(i["Rt"], 0)
+        b.set_reg(i["Rt2"], 0)
+        return
     _need_counter(b, i["counter"])
     if "timer" in i:
         value = b.system_get(i["timer"])
