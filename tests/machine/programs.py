@@ -182,7 +182,12 @@ def main() -> int:
             sys.stderr.write("nothing to run\n")
             return 2
         for build in chosen:
-            path = compile_(build, directory)
+            try:
+                path = compile_(build, directory)
+            except subprocess.CalledProcessError:
+                sys.stdout.write(f"{build.name:28} cannot be built\n")
+                different += 1
+                continue
             theirs = on_qemu(build, path)
             try:
                 mine = here(path, options.backend, build.counted)
