@@ -50,6 +50,9 @@ TOP: Final = 20
 DEPTH: Final = 512
 """Frames of a stack that are followed; what is called from there counts as its caller's."""
 
+AFTER_INTERRUPT: Final = 2_000_000
+"""Instructions that are counted of a run that Ctrl-C ended: its beginning."""
+
 CALL: Final = 1  # goes elsewhere and leaves a return address
 LEAVE: Final = 2  # goes to an address that only the run knows: perhaps a return
 CROSS: Final = 3  # goes to another function for good: a tail call
@@ -273,16 +276,19 @@ def profile(
     counting = Profile(log, symbols)
     second = session(False, log)
     counting.kernel = second.kernel
-    result = second.run((counting,), None, first.instructions if first.end is End.INTERRUPTED else limit)
+    interrupted = first.end is End.INTERRUPTED
+    # Whoever interrupts does not want to wait for as long again, or longer: counting is slower than running.
+    result = second.run((counting,), None, min(first.instructions, AFTER_INTERRUPT) if interrupted else limit)
     counting.full()
-    described = _describe(prepared, counting, timed, result, seconds)
-    if first.end is End.INTERRUPTED:
+    mips = (first.instructions - first.idle) / seconds / 1e6 if seconds else 0.0
+    described = _describe(prepared, counting, timed, result, seconds, mips)
+    if interrupted:
         described["outcome"] = End.INTERRUPTED.value  # and not the limit that repeats it
     return described, counting, timed
 
 
 def _describe(
-    prepared: Prepared, counting: Profile, timed: Session, result: SessionResult, seconds: float
+    prepared: Prepared, counting: Profile, timed: Session, result: SessionResult, seconds: float, mips: float
 ) -> dict[str, Any]:
     tiers = Tiers(timed.cpu.backend)
     total = sum(counting.counts.values())
@@ -325,7 +331,7 @@ def _describe(
         "instructions": total,
         "traps": result.traps,
         "seconds": round(seconds, 6),
-        "mips": round(total / seconds / 1e6, 3) if seconds else 0.0,
+        "mips": round(mips, 3),
         "code": compiled_code(timed.cpu.backend),
         "functions": functions,
         "blocks": blocks,
