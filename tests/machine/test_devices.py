@@ -126,7 +126,8 @@ def test_a_line_that_leads_nowhere_raises_nothing() -> None:
 
 def test_what_a_device_raises_names_it() -> None:
     board = Board(Alarm)
-    with pytest.raises(DeviceFailure, match=r"device test: .*test_devices\.Alarm raised ValueError: there is nothing"):
+    told = r"device test: .*test_devices\.Alarm raised ValueError: there is nothing"
+    with pytest.raises(DeviceFailure, match=told):
         board.write(8, 0)
 
 
