@@ -51,7 +51,7 @@ class Formatter:
         self._waiting.pop(record.thread, None)
         text = [self._line(record, self.call_text(call) + self._result(record, call))]
         text.extend(f"[{time:>10}] serial input: {data.decode('latin-1')!r}" for time, data in record.arrived)
-        text.extend(f"[{record.time:>10}] warning: {warning}" for warning in record.warnings)
+        text.extend(f"[{record.time:>10}] warning: {_one_line(warning)}" for warning in record.warnings)
         text.extend(self._resumed(record))
         if record.outcome in (Outcome.BLOCKED, Outcome.FAULT):
             waits = record.fault if record.outcome == Outcome.FAULT else call.syscall or call.name

@@ -49,7 +49,7 @@ def natively(pair: Pair, pc: int) -> bool:
 @pytest.mark.parametrize("seed", range(6))
 def test_random_programs_run_alike(seed: int) -> None:
     pair = Pair(seed, hot=2 + seed % 3)
-    for _ in range(2):
+    for _ in range(4):
         pair.random_program()
         for _ in range(5):
             pair.registers()
