@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from retrap.machine import log as log_module
+from retrap.machine.log import InstructionLog
+from retrap.tools import booting
 from retrap.traces.errors import TraceError
 from retrap.traces.instructions import InstructionReader
 
@@ -38,7 +39,7 @@ def test_what_is_traced_runs_as_ever(run, samples, tmp_path: Path) -> None:
 
 def test_small_frames(run, samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("boot", samples / "hello-arm.elf", "--instructions", tmp_path / "whole")
-    monkeypatch.setattr(log_module.InstructionLog.__init__, "__defaults__", (100,))
+    monkeypatch.setattr(booting, "InstructionLog", lambda: InstructionLog(100))
     run("boot", samples / "hello-arm.elf", "--instructions", tmp_path / "pieces")
     with InstructionReader(tmp_path / "whole") as whole, InstructionReader(tmp_path / "pieces") as pieces:
         (expected, _), *_ = list(whole.frames())
