@@ -83,7 +83,7 @@ class ImxGpt(Model):
             return
         for position, bit in self._events():
             # The first time after `seen` that the counter stands at `position`.
-            if seen + (position - seen) % period + (period if (position - seen) % period == 0 else 0) <= now:
+            if seen + ((position - seen) % period or period) <= now:
                 self._status |= bit
         self._start(now % period)
 
