@@ -30,7 +30,8 @@ class Facts:
     """Of a block, wherever it lies."""
 
     __slots__ = (
-        "_target", "_target2", "calls", "ends", "floats", "it", "lowerable", "modes", "plain", "sets", "switches",
+        "_target", "_target2", "calls", "choice", "ends", "floats", "forks", "it", "lowerable", "modes", "plain",
+        "sets", "state", "switches",
     )  # fmt: skip
 
     def __init__(self, block: Block) -> None:
@@ -48,6 +49,8 @@ class Facts:
         self.calls: Final = block.branches and Slot.LR in self.sets
         self.switches: Final = Slot.THUMB in self.sets
         """It may change the instruction set."""
+        self.state: Final = _state(block) if self.switches else -1
+        """The instruction set that it goes on in, if it `switches` and that is constant: 1 for Thumb; else -1."""
         self.plain: Final = not self.ends and all(i.op in PURE or i.op in _MOVES for i in block.body)
         """The body can be done and dropped again: it touches nothing but slots."""
         self.floats: Final = any(i.op is Op.CALL for i in insts)
@@ -56,16 +59,29 @@ class Facts:
         """It may change more of the FPSCR than flags and condition."""
         self.it: Final = _written_it(block)
         """ITSTATE that it writes, or UNKNOWN if none (it then advances)."""
-        self._target: Final = _target(block, 0)
-        self._target2: Final = _target(block, 2)
+        targets = _target(block, 0), _target(block, 2)
+        chosen = _choice(block, self.sets) if targets == (None, None) else None
+        self.choice: Final = -1 if chosen is None else chosen[0]
+        """The value by which an unconditional body goes to `target`, or else on behind itself (CBZ); or -1."""
+        self.forks: Final = block.condition >= 0 or chosen is not None
+        """It may go on behind the instruction although it branches."""
+        self._target: Final = targets[0] if chosen is None else chosen[1]
+        self._target2: Final = targets[1] if chosen is None else chosen[1]
 
     def target(self, address: int) -> int | None:
-        """Where the block goes from `address`, if that is constant; else None.
+        """Where the block goes from `address` if it `forks` or is taken, where that is constant; else None.
 
         Places that are 2 beyond a word are another case: BLX from Thumb to ARM aligns PC.
         """
         distance = self._target2 if address & 2 else self._target
         return None if distance is None else address + distance & 0xFFFFFFFF
+
+    def way(self, key: int) -> int | None:
+        """The same from PC | Thumb to PC | Thumb."""
+        target = self.target(key & ~1)
+        if target is None or not self.switches:
+            return None if target is None else target | key & 1
+        return None if self.state < 0 else target | self.state
 
 
 _MOVES: Final = frozenset((Op.CONST, Op.GET, Op.SET, Op.GET64, Op.SET64))
@@ -102,6 +118,12 @@ def _written_it(block: Block) -> int:
     return UNKNOWN
 
 
+def _state(block: Block) -> int:
+    values = _Constants()
+    values.run(block, _HERE)
+    return values.state
+
+
 def _target(block: Block, offset: int) -> int | None:
     """What the block writes to PC less its own address, if that is constant at `offset` from a word boundary."""
     if not block.branches:
@@ -114,12 +136,35 @@ def _target(block: Block, offset: int) -> int | None:
     return first - _HERE - offset
 
 
+def _choice(block: Block, sets: frozenset[int]) -> tuple[int, int] | None:
+    """Of a body that goes to a constant place or on behind itself: (value that decides, distance)."""
+    selects = [inst for inst in block.body if inst.op is Op.SELECT]
+    if not block.branches or block.condition >= 0 or len(selects) != 1 or sets != {Slot.PC}:
+        return None
+    found = []
+    for choice in (True, False):
+        values = _Constants(choice)
+        distances = {
+            None if (to := values.run(block, here)) is None else to - here
+            for here in (_HERE, _HERE + 2, _HERE + 0x1000)
+        }
+        if len(distances) > 1 or None in distances:
+            return None
+        found.append(distances.pop())
+    taken, other = found
+    return (selects[0].a, taken) if taken is not None and other == block.size else None
+
+
 _HERE: Final = 0x40000000
 
 
 @final
 class _Constants:
-    """Constant propagation through one block at one address."""
+    """Constant propagation through one block at one address. `choice`: what every SELECT takes."""
+
+    def __init__(self, choice: bool | None = None) -> None:
+        self._choice: Final = choice
+        self.state = -1  # what was written to THUMB last, if that is constant
 
     def run(self, block: Block, address: int) -> int | None:
         known: dict[int, int] = {}
@@ -131,6 +176,12 @@ class _Constants:
                 known[inst.d] = address
             elif inst.op is Op.SET and inst.imm == Slot.PC:
                 target = known.get(inst.a)
+            elif inst.op is Op.SET and inst.imm == Slot.THUMB:
+                self.state = known.get(inst.a, -1)
+            elif inst.op is Op.SELECT and self._choice is not None:
+                chosen = known.get(inst.b if self._choice else inst.c)
+                if chosen is not None:
+                    known[inst.d] = chosen
             elif inst.op in PURE and all(n < 0 or n in known for n in (inst.a, inst.b, inst.c)):
                 known[inst.d] = fold_inst(inst, *(known.get(n, 0) for n in (inst.a, inst.b, inst.c)))
         return target

@@ -25,8 +25,8 @@ class Budgets:
     __slots__ = ("paid", "prices")
 
     def __init__(self, runs: dict[int, list[Step]], entries: Collection[int], shared: bool) -> None:
-        """`runs`: basic blocks by address. `entries`: those that may be entered from elsewhere. `shared`: whether
-        blocks pay for others at all."""
+        """`runs`: basic blocks by PC | Thumb. `entries`: those that may be entered from elsewhere. `shared`:
+        whether blocks pay for others at all."""
         self.prices: Final[dict[int, int]] = {}
         """Block → instructions that have been paid for when its first begins."""
         self.paid: Final[set[int]] = set()
@@ -52,9 +52,9 @@ def _ways(run: list[Step], runs: dict[int, list[Step]]) -> list[int]:
     """The basic blocks that a block may go on in, inside the region."""
     step = run[-1]
     found = []
-    target = step.facts.target(step.address)
-    if target is not None and not step.facts.switches:
+    target = step.target
+    if target is not None:
         found.append(target)
-    if step.block.condition >= 0 or not step.facts.ends:
+    if step.facts.forks or not step.facts.ends:
         found.append(step.following)
     return [way for way in dict.fromkeys(found) if way in runs and runs[way][0].it == step.after]

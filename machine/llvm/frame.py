@@ -25,12 +25,13 @@ DOUBLE: Final = 1 << 10
 
 @final
 class Step:
-    """One guest instruction of a region: its address, its block, ITSTATE around it."""
+    """One guest instruction of a region: its PC | Thumb, its block, ITSTATE around it."""
 
-    __slots__ = ("address", "after", "block", "facts", "it")
+    __slots__ = ("address", "after", "block", "facts", "it", "key")
 
-    def __init__(self, address: int, block: Block, it: int, after: int) -> None:
-        self.address: Final = address
+    def __init__(self, key: int, block: Block, it: int, after: int) -> None:
+        self.key: Final = key
+        self.address: Final = key & ~1
         self.block: Final = block
         self.it: Final = it
         self.after: Final = after
@@ -38,8 +39,13 @@ class Step:
 
     @property
     def following(self) -> int:
-        """The address after it."""
-        return self.address + self.block.size & WORD
+        """PC | Thumb of the instruction after it."""
+        return self.key + self.block.size & WORD
+
+    @property
+    def target(self) -> int | None:
+        """PC | Thumb of where it goes if it branches, if that is constant."""
+        return self.facts.way(self.key)
 
 
 class Frame(Emitter):

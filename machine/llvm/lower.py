@@ -59,32 +59,31 @@ class Lowering(Accesses):
     def __init__(
         self,
         name: str,
-        thumb: int,
         runs: list[list[Step]],
         shape: Shape,
         logs: bool = False,
         wanted: Container[int] = frozenset(),
     ) -> None:
         """`runs`: the region's basic blocks, the entry's first; each a list of consecutive instructions. `logs`: it
-        writes the instruction log. `wanted`: addresses where the region, if it is TUNED, is to be entered too;
+        writes the instruction log. `wanted`: PC | Thumb where the region, if it is TUNED, is to be entered too;
         loops, and what calls return to, are such in any case."""
         super().__init__(runs[0][0], shape is Shape.TUNED)
         self.function: Final = name
-        self.thumb: Final = thumb
         self.logs: Final = logs
-        self.runs: Final = {run[0].address: run for run in runs}
-        self.entry: Final = runs[0][0].address
+        self.runs: Final = {run[0].key: run for run in runs}
+        """By PC | Thumb, as is all that names basic blocks."""
+        self.entry: Final = runs[0][0].key
         self.entries: Final[list[int]] = [self.entry]
-        """Where the region may be entered: it looks at PC in the context."""
+        """Where the region may be entered: it looks at PC and Thumb in the context."""
         self._wanted: Final = wanted
         self._budgets = Budgets({}, (), False)
         self._rest = 0  # instructions paid for beyond the current basic block
         self._edges: list[tuple[str, int, str]] = []  # (label, instructions to give back, where to go on)
         self.helps = False  # it calls `helpers`
         self.plans: Final[dict[int, Plan]] = {}
-        self.returns: Final[set[int]] = set()  # TUNED: addresses that calls inside the region return to
+        self.returns: Final[set[int]] = set()  # TUNED: what calls inside the region return to
         self.leaves: Final[dict[str, int]] = {}  # TUNED: allocas of what unwritten flags start from, and their bits
-        self._versions: Final[dict[int, dict[Forms, str]]] = {address: {} for address in self.runs}
+        self._versions: Final[dict[int, dict[Forms, str]]] = {key: {} for key in self.runs}
         self._queue: Final[list[tuple[int, Forms, str]]] = []
         self._fpscr = -1  # number of the value that is the FPSCR in this instruction
         self._controls: set[int] = set()  # of those that are VFP's control word, when `_sticky`
@@ -98,16 +97,16 @@ class Lowering(Accesses):
                 step = run[-1]
                 if step.facts.calls and self._inside(step.following, 0):
                     self.returns.add(step.following)
-                back = step.facts.target(step.address)
-                if back is not None and back <= step.address and self._inside(back, 0):
+                back = step.target
+                if back is not None and back <= step.key and self._inside(back, 0):
                     loops.add(back)
-            for address, run in self.runs.items():
-                also = address in self.returns or address in loops or address in self._wanted
-                if also and run[0].it == 0 and address != self.entry:
-                    self.entries.append(address)
+            for key, run in self.runs.items():
+                also = key in self.returns or key in loops or key in self._wanted
+                if also and run[0].it == 0 and key != self.entry:
+                    self.entries.append(key)
         self._budgets = Budgets(self.runs, {*self.entries, *self.returns}, self.tuned and not self.logs)
-        for address in self.entries:
-            self._version(address, ())
+        for key in self.entries:
+            self._version(key, ())
         while self._queue:
             self._run(*self._queue.pop())
         return "\n".join([*self._head(), *self.main, *self.asides, *self._tail(), "}"])
@@ -117,13 +116,13 @@ class Lowering(Accesses):
         run = self.runs.get(target)
         return run is not None and run[0].it == it
 
-    def _version(self, address: int, forms: Forms) -> str:
+    def _version(self, key: int, forms: Forms) -> str:
         """The label of a basic block, as lowered for one form of unwritten flags."""
-        versions = self._versions[address]
+        versions = self._versions[key]
         label = versions.get(forms)
         if label is None:
-            label = versions[forms] = f"b{address:x}v{len(versions)}" if versions else f"b{address:x}"
-            self._queue.append((address, forms, label))
+            label = versions[forms] = f"b{key:x}v{len(versions)}" if versions else f"b{key:x}"
+            self._queue.append((key, forms, label))
         return label
 
     # -- frame -------------------------------------------------------------------------------------------
@@ -151,8 +150,11 @@ class Lowering(Accesses):
         else:
             lines.append(f"%pcp = getelementptr i8, ptr %c, i64 {Slot.PC * 4}")
             lines.append("%pc = load i32, ptr %pcp")
+            lines.append(f"%thumbp = getelementptr i8, ptr %c, i64 {Slot.THUMB * 4}")
+            lines.append("%thumb = load i32, ptr %thumbp")
+            lines.append("%key = or i32 %pc, %thumb")
             ways = " ".join(f"i32 {to}, label %{self._version(to, ())}" for to in self.entries[1:])
-            lines.append(f"switch i32 %pc, label %{first} [{ways}]")
+            lines.append(f"switch i32 %key, label %{first} [{ways}]")
         return lines
 
     def _tail(self) -> list[str]:
@@ -199,7 +201,7 @@ class Lowering(Accesses):
             self.out.append(f"store i64 {rest}, ptr {budget}")
             short = self.define(f"icmp slt i64 {rest}, 0")
             self.out.append(f"br i1 {short}, label %o{label}, label %t{label}, !prof !0")
-            self._aside(f"o{label}", head, Exit.BUDGET, price)
+            self._aside(f"o{label}", run[0].address, Exit.BUDGET, price)
             self._label(f"t{label}")
             if self.logs:
                 self._log(run, have)
@@ -228,7 +230,7 @@ class Lowering(Accesses):
         at = self.define(f"getelementptr i32, ptr {end}, i64 {back}")
         for index, step in enumerate(run):
             place = self.define(f"getelementptr i32, ptr {at}, i64 {index}")
-            self.out.append(f"store i32 {step.address | self.thumb}, ptr {place}, align 4")
+            self.out.append(f"store i32 {step.key}, ptr {place}, align 4")
 
     def _instruction(self, step: Step) -> bool:
         """Lower one instruction; True if the flow does not go on behind it."""
@@ -243,6 +245,11 @@ class Lowering(Accesses):
         for inst in block.prologue:
             self._operation(inst)
         condition = self.values[block.condition] if block.condition >= 0 else 1
+        if known.choice >= 0:
+            for inst in block.body:
+                if inst.op is not Op.SET:
+                    self._operation(inst)
+            return self._fork(step, self.values[known.choice])
         if isinstance(condition, int):
             if condition:
                 return self._body(step)
@@ -251,21 +258,28 @@ class Lowering(Accesses):
         if known.plain:
             self._predicated(step, condition)
             return False
-        taken = known.target(step.address)
-        if taken is not None and known.sets <= _FLOW:
-            # A conditional branch ends its basic block.
-            self._advance_it(step)
-            chosen, after = self.force(condition), step.after
-            forms = self._hand_over(taken, step.following, after)
-            ways = [self._edge(target, after, forms) for target in (taken, step.following)]
-            self.out.append(f"br i1 {chosen}, label %{ways[0]}, label %{ways[1]}")
-            for label, back, way in self._edges:
-                self._label(label)
-                self._give_back(back)
-                self.out.append(f"br label %{way}")
-            self._edges = []
-            return True
+        if step.target is not None and known.sets <= _FLOW:
+            return self._fork(step, condition)
         return self._guarded(step, condition)
+
+    def _fork(self, step: Step, condition: Operand) -> bool:
+        """A conditional branch to a constant address. It ends its basic block."""
+        taken = step.target
+        assert taken is not None
+        self._advance_it(step)
+        if isinstance(condition, int):
+            self._go(taken if condition else step.following, step.after)
+            return True
+        chosen, after = self.force(condition), step.after
+        forms = self._hand_over(taken, step.following, after)
+        ways = [self._edge(target, after, forms) for target in (taken, step.following)]
+        self.out.append(f"br i1 {chosen}, label %{ways[0]}, label %{ways[1]}")
+        for label, back, way in self._edges:
+            self._label(label)
+            self._give_back(back)
+            self.out.append(f"br label %{way}")
+        self._edges = []
+        return True
 
     def _predicated(self, step: Step, condition: Operand) -> None:
         """A conditional body that touches slots only: do it, and choose what to keep."""
@@ -308,8 +322,8 @@ class Lowering(Accesses):
 
     def _body(self, step: Step) -> bool:
         """Lower a body; True if it ended the flow."""
-        block, known = step.block, step.facts
-        target: Operand = step.following
+        block = step.block
+        target: Operand = step.following & ~1
         if any(inst.op in _ACCESSES for inst in block.body):
             self._spans, self._affine, _ = plan_accesses(block)
         for inst in block.body:
@@ -330,14 +344,9 @@ class Lowering(Accesses):
                 self._advance_it(step)
             return False
         self._advance_it(step)
-        constant = known.target(step.address)
+        constant = step.target
         if constant is not None:
-            if known.switches:
-                self._write_pending()
-                self._give_back(self._rest)
-                self._exit(constant, 0, Exit.LOOKUP if step.after else Exit.CHAIN)
-            else:
-                self._go(constant, step.after)
+            self._go(constant, step.after)
             return True
         where = self.force(target)
         self._write_pending()
@@ -351,13 +360,13 @@ class Lowering(Accesses):
     # -- ways out ----------------------------------------------------------------------------------------
 
     def _go(self, target: int, it: int) -> None:
-        """Continue at a constant address."""
+        """Continue at a constant place."""
         forms = self._hand_over(target, target, it)
         self._give_back(self._over(target, it))
         self.out.append(f"br label %{self._way(target, it, forms)}")
 
     def _edge(self, target: int, it: int, forms: Forms) -> str:
-        """The label of a way to a constant address, by way of giving back what has been paid in vain."""
+        """The label of a way to a constant place, by way of giving back what has been paid in vain."""
         way, back = self._way(target, it, forms), self._over(target, it)
         if not back:
             return way
@@ -376,42 +385,42 @@ class Lowering(Accesses):
             self.out.append(f"store i64 {self.define(f'add i64 {have}, {instructions}')}, ptr %budget")
 
     def _hand_over(self, target: int, other: int, it: int) -> Forms:
-        """Before going on at one of two addresses: leave unwritten flags for the next block, if it is in the region
+        """Before going on at one of two places: leave unwritten flags for the next block, if it is in the region
         and lowered for that; else write them. The forms that are left."""
-        inside = [address for address in (target, other) if self._inside(address, it)]
+        inside = [key for key in (target, other) if self._inside(key, it)]
         mode: Forms = STICKY_FORM if self._sticky else ()
         carried = None
         if self.tuned and self._late and inside:
             if Slot.IT in self.pending:
                 self._store(Slot.IT, 32, self.pending.pop(Slot.IT))
-            if self.pending and (self._sticky or not any(self._floats(address) for address in inside)):
+            if self.pending and (self._sticky or not any(self._floats(key) for key in inside)):
                 carried = describe(self.pending)
         if carried is not None:
             forms, leaves = mode + carried[0], carried[1]
-            if all(self._welcome(address, forms) for address in inside):
+            if all(self._welcome(key, forms) for key in inside):
                 for index, (value, width) in enumerate(leaves):
                     self.leaves[f"f{index}_{width}"] = width
                     self.out.append(f"store i{width} {value}, ptr %f{index}_{width}")
                 return forms
         self._write_pending()
-        return mode if all(self._welcome(address, mode) for address in inside) else ()
+        return mode if all(self._welcome(key, mode) for key in inside) else ()
 
-    def _floats(self, address: int) -> bool:
+    def _floats(self, key: int) -> bool:
         """Whether a basic block computes with helpers: then it is large, and lowered for as little as possible."""
-        return any(step.facts.floats for step in self.runs[address])
+        return any(step.facts.floats for step in self.runs[key])
 
-    def _welcome(self, address: int, forms: Forms) -> bool:
+    def _welcome(self, key: int, forms: Forms) -> bool:
         """Whether a block may be lowered for these, or is."""
-        versions = self._versions[address]
+        versions = self._versions[key]
         return forms in versions or len(versions) < VERSIONS
 
     def _way(self, target: int, it: int, forms: Forms) -> str:
-        """The label of a way to a constant address."""
+        """The label of a way to a constant place."""
         if self._inside(target, it):
             return self._version(target, forms)
         self.fresh += 1
         label = f"z{self.fresh}"
-        self._aside(label, target, Exit.LOOKUP if it else Exit.CHAIN, 0)
+        self._aside(label, target & ~1, Exit.LOOKUP if it else Exit.CHAIN, 0)
         return label
 
     def _return(self, where: str, step: Step) -> None:
@@ -422,12 +431,12 @@ class Lowering(Accesses):
             key = where
             if Slot.THUMB in step.facts.sets:
                 key = self.define(f"or i32 {where}, {self.force(self._get(Slot.THUMB, 32))}")
-            elif self.thumb:
+            elif step.key & 1:
                 key = self.define(f"or i32 {where}, 1")
             self.fresh += 1
             label = f"d{self.fresh}"
             ways = " ".join(
-                f"i32 {to | self.thumb}, label %{self._version(to, ())}" for to in sorted(self.returns)
+                f"i32 {to}, label %{self._version(to, ())}" for to in sorted(self.returns)
             )
             self.out.append(f"switch i32 {key}, label %{label} [{ways}]")
             self._label(label)

@@ -444,15 +444,15 @@ class Native:
             region = discover(native.space, key, self.reached, limit, tuned) if key not in inside else None
             if region is not None:
                 regions.append(region)
-                inside.update(run[0].address | key & 1 for run in region.runs)
+                inside.update(run[0].key for run in region.runs)
         if not regions:
             return
         if self.arena.size > self.limit:
             self.flush()
         names = [f"r{region.key:x}" for region in regions]
-        wanted = {key & ~1 for key in keys}
+        wanted = frozenset(keys)
         lowerings = [
-            Lowering(name, region.key & 1, region.runs, shape, self.log is not None, wanted)
+            Lowering(name, region.runs, shape, self.log is not None, wanted)
             for name, region in zip(names, regions, strict=True)
         ]
         texts = [lowering.text() for lowering in lowerings]
@@ -471,20 +471,19 @@ class Native:
     def _add(
         self, native: NativeSpace, region: Region, address: int, size: int, lowering: Lowering
     ) -> None:
-        thumb = region.key & 1
         shape = Shape.TUNED if lowering.tuned else Shape.QUICK
-        heads = tuple(run[0].address | thumb for run in region.runs)
+        heads = tuple(run[0].key for run in region.runs)
         self.compiled += 1
         self.blocks += len(region.runs)
         self.instructions += region.instructions
         for entry in lowering.entries:
             made = Compiled(
-                shape, entry | thumb, address, size, region.spans, region.code, heads, region.instructions,
+                shape, entry, address, size, region.spans, region.code, heads, region.instructions,
                 lowering.helps,
             )  # fmt: skip
             if made.key == region.key:
                 made.kept = native.looked.get(region.key >> 12, "")
-                made.entries = tuple(entry | thumb for entry in lowering.entries)
+                made.entries = tuple(lowering.entries)
             self._keep(native, made)
 
     def _keep(self, native: NativeSpace, made: Compiled) -> None:

@@ -131,65 +131,64 @@ def discover(space: AddressSpace, key: int, reached: Container[int], limit: int,
     to constant addresses belong to the region.
     """
     code = Code(space)
-    entry, thumb = key & ~1, key & 1
     steps: dict[int, Step] = {}
-    heads = {entry}
-    queue = [entry]
+    heads = {key}
+    queue = [key]
     while queue and len(steps) < limit:
-        address, it = queue.pop(0), 0
+        here, it = queue.pop(0), 0
         while len(steps) < limit:
-            if address in steps:
-                heads.add(address)
+            if here in steps:
+                heads.add(here)
                 break
-            fetched = code.word(address, thumb)
+            fetched = code.word(here & ~1, here & 1)
             if fetched is None:
                 break
-            block = translate(fetched[0], bool(thumb), it)
+            block = translate(fetched[0], bool(here & 1), it)
             known = facts(block)
             if not known.lowerable and not steps:
                 return None
-            step = Step(address, block, it, next_it(block, it))
-            steps[address] = step
+            step = Step(here, block, it, next_it(block, it))
+            steps[here] = step
             following = step.following
             if known.ends:
                 if not known.lowerable:
                     break
                 ways = []
                 if block.branches:
-                    target = known.target(address)
-                    if target is not None and not known.switches and (inline or not known.calls):
+                    target = step.target
+                    if target is not None and (inline or not (known.calls or known.switches)):
                         ways.append(target)
                     if known.calls and inline:
                         ways.append(following)
-                if block.condition >= 0:
+                if known.forks:
                     ways.append(following)
                 for way in ways:
-                    near = abs(way - entry) < MAX_SPREAD or inline
-                    if way not in heads and step.after == 0 and near and way | thumb in reached:
+                    near = abs(way - key) < MAX_SPREAD or inline
+                    if way not in heads and step.after == 0 and near and way in reached:
                         heads.add(way)
                         queue.append(way)
                 break
             it = step.after
-            address = following
-    return Region(key, _runs(entry, steps, heads), code) if steps else None
+            here = following
+    return Region(key, _runs(key, steps, heads), code) if steps else None
 
 
 def _runs(entry: int, steps: dict[int, Step], heads: set[int]) -> list[list[Step]]:
     """Cut the steps into basic blocks. A head inside an IT block is none: it is reached only in sequence."""
     runs: list[list[Step]] = []
     previous: Step | None = None
-    for address in sorted(steps):
-        step = steps[address]
+    for key in sorted(steps, key=lambda key: (key & 1, key)):
+        step = steps[key]
         joined = (
             previous is not None
             and not previous.facts.ends
-            and previous.following == address
+            and previous.following == key
             and previous.after == step.it
-            and not (address in heads and step.it == 0)
+            and not (key in heads and step.it == 0)
         )
         if not joined:
             runs.append([])
         runs[-1].append(step)
         previous = step
-    runs.sort(key=lambda run: run[0].address != entry)
+    runs.sort(key=lambda run: run[0].key != entry)
     return runs

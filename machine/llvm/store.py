@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, final
 
-FORMAT: Final = 9
+FORMAT: Final = 10
 """Raise it whenever generated code, `layout` or the file format changes its meaning."""
 
 LIMIT: Final = 256 << 20

@@ -11,7 +11,8 @@ from retrap.machine.context import Slot
 from retrap.machine.ir.ops import Op
 from retrap.machine.llvm import backend as tiers
 from retrap.machine.llvm.layout import Exit, packed
-from retrap.machine.llvm.lower import Shape
+from retrap.machine.llvm.lower import Lowering, Shape
+from retrap.machine.llvm.region import discover
 from retrap.machine.llvm.rules import PURE, STATEFUL
 from retrap.machine.space import EXECUTE, READ, WRITE
 from retrap.machine.traps import Trap, TrapKind
@@ -276,6 +277,31 @@ def test_accesses_that_are_checked_together_fault_where_each_would(shape: Shape)
         for edge in (DATA, DATA + 0x1000, DATA + 0x2000, DATA + 0x3000, DATA + 0x5000, 0x00300000, TOP, 0):
             for offset in (-1030, -260, -16, -8, -4, -1, 0, 1, 4, 8, 16, 1020):
                 both_run(pair, CODE, R0=1, r1=2, r2=edge + offset & 0xFFFFFFFF, r4=4, r5=5)
+
+
+# ARM: again: blx count; subs r5, #1; bne again; svc. Thumb: count: movs r0, #3; round: subs r0, #1;
+# cbz r0, done; adds r1, #1; b round; done: bx lr.
+CALLER = arm(0xFA000002, 0xE2555001, 0x1AFFFFFC, SVC)
+COUNT = struct.pack("<6H", 0x2003, 0x3801, 0xB108, 0x3101, 0xE7FB, 0x4770)
+
+
+def test_one_region_has_both_instruction_sets_and_branches_on_zero() -> None:
+    pair = Pair(0)
+    pair.load(CALLER + COUNT)
+    thumb = CODE + len(CALLER) | 1
+    heads = [CODE, CODE + 4, CODE + 12, thumb, thumb + 2, thumb + 6, thumb + 10]
+    region = discover(pair.sides[1].spaces[0], CODE, heads, 100, True)
+    assert region is not None
+    lowering = Lowering("f", region.runs, Shape.TUNED)
+    assert sorted(lowering.runs) == heads
+    # It goes on elsewhere only where the function returns to a place that no call of the region left.
+    text = lowering.text()
+    assert text.count("shl i64") == 1
+    assert not any(f"store i64 {packed(head & ~1, 0, Exit.CHAIN)}, ptr %why" in text for head in heads)
+    for rounds in (1, 2, 50):
+        assert both_run(pair, CODE, R5=rounds, R1=0).kind is TrapKind.SVC
+        assert words(pair)[1] == 2 * rounds
+        compile_as(pair, Shape.TUNED, CODE)
 
 
 @pytest.mark.parametrize("shape", Shape)

@@ -56,7 +56,7 @@ def test_regions(compiler: Compiler, shape: Shape, logs: bool) -> None:
     space.map(CODE, RAM, 12, READ | EXECUTE)
     region = discover(space, CODE, {CODE + 4 * n for n in range(9)}, 100, shape is Shape.TUNED)
     assert region is not None
-    assert compiler.compile(Lowering("f", 0, region.runs, shape, logs).text(), shape)
+    assert compiler.compile(Lowering("f", region.runs, shape, logs).text(), shape)
 
 
 def test_only_this_kind_of_object_is_copied(compiler: Compiler) -> None:
