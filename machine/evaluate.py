@@ -10,10 +10,12 @@ from __future__ import annotations
 from typing import Any, Final, final
 
 from retrap.machine.access import WORD, Abort
-from retrap.machine.arm.decode import REMEMBERED
+from retrap.machine.arm.decode import REMEMBERED, is_wide
+from retrap.machine.arm.templates import function_of
 from retrap.machine.arm.translate import translate
 from retrap.machine.clock import Untimed
 from retrap.machine.context import Context
+from retrap.machine.ir.builder import advance_it, written_it
 from retrap.machine.ir.meaning import STEPS
 from retrap.machine.ir.ops import Block
 from retrap.machine.ir.written import Written, written
@@ -63,6 +65,7 @@ class Evaluator:
         self.retired = 0
         self._arm: Final[dict[int, Written]] = {}  # by word
         self._thumb: Final[dict[int, Written]] = {}  # by ITSTATE << 32 | word
+        self._ends: Final[set[int]] = set()  # of these keys, shifted left, | Thumb: those that end a basic block
 
     def run(self, context: Context, space: AddressSpace, retired: int, budget: int) -> Trap:
         end = retired + budget
@@ -107,12 +110,12 @@ class Evaluator:
                     key |= words[23] << 32
                     runner = thumb.get(key)
                     if runner is None:
-                        runner = _learn(thumb, key, translate(key & WORD, True, key >> 32))
+                        runner = self._learn(key, True)
                 else:
                     key = code[pc + delta >> 2]
                     runner = arm.get(key)
                     if runner is None:
-                        runner = _learn(arm, key, translate(key, False, 0))
+                        runner = self._learn(key, False)
                 kind = runner(words, space, retired)
                 if kind is not None:
                     break
@@ -133,13 +136,60 @@ class Evaluator:
             return SVC
         return UNDEFINED if kind == TrapKind.UNDEFINED else Trap(TrapKind(kind), words[15], FaultStatus.DEBUG)
 
+    def _learn(self, key: int, thumb: bool) -> Written:
+        """What stands for a new word; `key` is its key in the table."""
+        table = self._thumb if thumb else self._arm
+        if len(table) >= REMEMBERED:
+            table.clear()
+            self._ends.clear()
+        word, it = key & WORD, key >> 32
+        runner: Written
+        found = function_of(word, thumb, it)
+        if found is not None:
+            runner, ends = found
+        else:
+            block = translate(word, thumb, it)
+            runner, ends = Plain(block, table, key), block.branches or block.trap >= 0
+        if ends:
+            self._ends.add(key << 1 | thumb)
+        table[key] = runner
+        return runner
 
-def _learn(table: dict[int, Written], key: int, block: Block) -> Plain:
-    if len(table) >= REMEMBERED:
-        table.clear()
-    plain = Plain(block, table, key)
-    table[key] = plain
-    return plain
+    def straight(self, space: AddressSpace, place: int, most: int) -> int:
+        """Instructions from PC | Thumb `place` to the end of their basic block, 1 … `most`; ITSTATE is 0 there."""
+        pc, thumb, it, count = place & ~1, bool(place & 1), 0, 0
+        table, ends = self._thumb if thumb else self._arm, self._ends
+        page, delta, code = -1, 0, self.memory.regions[0]
+        while count < most:
+            try:
+                if pc >> 12 != page:
+                    code, delta = _fetch(space, pc)
+                    page = pc >> 12
+                if not thumb:
+                    key, size = code.words[pc + delta >> 2], 4
+                else:
+                    key, size = code.halves[pc + delta >> 1], 2
+                    if is_wide(key):
+                        size, after = 4, pc + 2 & WORD
+                        if after >> 12 != page:
+                            code, delta = _fetch(space, after)
+                            page = after >> 12
+                        key = key << 16 | code.halves[after + delta >> 1]
+            except PrefetchAbort:
+                break
+            count += 1
+            word = key
+            key |= it << 32
+            if key not in table:
+                self._learn(key, thumb)
+            if key << 1 | thumb in ends:
+                break
+            if it:
+                it = advance_it(it)
+            elif thumb and word >> 8 == 0xBF:
+                it = max(written_it(translate(word, True, 0)), 0)
+            pc = pc + size & WORD
+        return max(count, 1)
 
 
 @final

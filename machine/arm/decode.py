@@ -16,38 +16,81 @@ from retrap.machine.arm.registry import INSTRUCTIONS, Decoded, Encoding
 
 
 @final
-class _Table:
-    """Encodings of one instruction set and size, found by a few bits of the word first.
+class _Node:
+    """Encodings that words with certain bits may be written in, most specific first.
 
-    A bucket holds those that can match its key, most specific first; it is made when first needed.
+    A few are tried in turn (`mask` is 0 then); of many, further bits choose. What is below is made when needed.
     """
 
-    __slots__ = ("buckets", "encodings", "key_mask")
+    __slots__ = ("below", "encodings", "mask")
 
-    def __init__(self, thumb: bool, size: int, key_mask: int) -> None:
+    def __init__(self, encodings: list[Encoding], known: int) -> None:
+        """`known`: the bits that have chosen `encodings`."""
+        self.encodings: Final = encodings
+        self.mask: Final = _chosen(encodings, known) if len(encodings) > FEW else 0
+        self.below: Final[dict[int, _Node]] = {}
+
+    def grow(self, key: int, known: int) -> _Node:
+        """The node for words whose bits `mask` are `key`."""
+        mask = self.mask
+        node = _Node([e for e in self.encodings if (key ^ e.value) & mask & e.mask == 0], known | mask)
+        self.below[key] = node
+        return node
+
+
+FEW: Final = 2
+"""Encodings that are tried in turn."""
+
+
+def _chosen(encodings: list[Encoding], known: int) -> int:
+    """Bits that tell the encodings apart and that most of them fix; 0 if none are left."""
+    fixing: list[tuple[int, int]] = []
+    for n in range(32):
+        bit = 1 << n
+        values = [e.value & bit for e in encodings if e.mask & bit]
+        if not known & bit and values and ((any(values) and not all(values)) or len(values) < len(encodings)):
+            fixing.append((len(values), bit))
+    if not fixing:
+        return 0
+    most = max(count for count, _ in fixing)
+    return sum(bit for count, bit in fixing if 8 * count >= 7 * most)
+
+
+@final
+class _Table:
+    """The encodings of one instruction set and size."""
+
+    __slots__ = ("root",)
+
+    def __init__(self, thumb: bool, size: int) -> None:
         found = [e for i in INSTRUCTIONS for e in i.encodings if e.thumb == thumb and e.size == size]
         found.sort(key=lambda e: -e.fixed)
-        self.encodings: Final = tuple(found)
-        self.key_mask: Final = key_mask
-        self.buckets: Final[dict[int, tuple[Encoding, ...]]] = {}
+        self.root: Final = _Node(found, 0)
 
     def find(self, word: int) -> Encoding | None:
-        key = word & self.key_mask
-        bucket = self.buckets.get(key)
-        if bucket is None:
-            mask = self.key_mask
-            bucket = tuple(e for e in self.encodings if (key ^ e.value) & (mask & e.mask) == 0)
-            self.buckets[key] = bucket
-        for encoding in bucket:
-            if encoding.matches(word):
-                return encoding
+        node, known = self.root, 0
+        mask = node.mask
+        while mask:
+            key = word & mask
+            below = node.below.get(key)
+            if below is None:
+                below = node.grow(key, known)
+            known |= mask
+            node = below
+            mask = node.mask
+        for encoding in node.encodings:
+            if word & encoding.mask == encoding.value:
+                for part, value in encoding.excluded:
+                    if word & part == value:
+                        break
+                else:
+                    return encoding
         return None
 
 
-_ARM: Final = _Table(False, 4, 0x0FF00F90)
-_ARM_UNCONDITIONAL: Final = _Table(False, 4, 0xFFF00F90)
-_THUMB16: Final = _Table(True, 2, 0xFF80)
-_THUMB32: Final = _Table(True, 4, 0xFFF08080)
+_ARM: Final = _Table(False, 4)
+_THUMB16: Final = _Table(True, 2)
+_THUMB32: Final = _Table(True, 4)
 
 _decoded: Final[dict[int, Decoded | None]] = {}
 
@@ -62,7 +105,7 @@ def find(word: int, thumb: bool) -> Encoding | None:
     `word`: 32 bits of A32; 16 bits of T32, or 32 with the first halfword on top.
     """
     if not thumb:
-        return (_ARM_UNCONDITIONAL if word >> 28 == 15 else _ARM).find(word)
+        return _ARM.find(word)
     return (_THUMB32 if word > 0xFFFF else _THUMB16).find(word)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from retrap.machine.arm.decode import REMEMBERED, decode
-from retrap.machine.arm.registry import Undefined, Unpredictable
+from retrap.machine.arm.registry import Decoded, Undefined, Unpredictable
 from retrap.machine.context import Slot
 from retrap.machine.ir.builder import Builder, Value, finish
 from retrap.machine.ir.ops import Block, Inst
@@ -29,28 +30,36 @@ def translate(word: int, thumb: bool, it: int) -> Block:
 
 
 def _translate(word: int, thumb: bool, it: int) -> Block:
+    return assemble(decode(word, thumb), word, thumb, it)
+
+
+def assemble(
+    decoded: Decoded | None, word: int, thumb: bool, it: int, table: Callable[[], dict[Any, Value]] = dict
+) -> Block:
+    """The block of `word`, which is `decoded`: perhaps with symbols for fields, then `table` has to find them."""
     size = 2 if thumb and word <= 0xFFFF else 4
     condition = condition_of(word, thumb, it)
-    decoded = decode(word, thumb)
     text = "UNDEFINED"
-    builder, prologue, number = _begin(thumb, size, it, condition)
+    builder, prologue, number = _begin(thumb, size, it, condition, table)
     try:
         if decoded is None:
             raise Undefined
         encoding = decoded.encoding
         text = encoding.title
-        if word & encoding.should_mask != encoding.should_value:
+        if decoded.word & encoding.should_mask != encoding.should_value:
             raise Unpredictable
         encoding.instruction.definition(builder, decoded)
     except Undefined:
         # Also what a definition had begun to emit is dropped.
-        builder, prologue, number = _begin(thumb, size, it, condition)
+        builder, prologue, number = _begin(thumb, size, it, condition, table)
         builder.trap(TrapKind.UNDEFINED)
     return finish(builder, prologue, number, text)
 
 
-def _begin(thumb: bool, size: int, it: int, condition: int) -> tuple[Builder, tuple[Inst, ...], int]:
-    builder = Builder(thumb, size, it)
+def _begin(
+    thumb: bool, size: int, it: int, condition: int, table: Callable[[], dict[Any, Value]]
+) -> tuple[Builder, tuple[Inst, ...], int]:
+    builder = Builder(thumb, size, it, table)
     number = -1
     if condition != ALWAYS:
         number = builder.number(holds(builder, condition))

@@ -7,7 +7,8 @@ may look at decoded constants only: a `Value` has no truth value; use `select`, 
 
 from __future__ import annotations
 
-from typing import Final, final
+from collections.abc import Callable
+from typing import Any, Final, final
 
 from retrap.machine.context import Slot
 from retrap.machine.ir.meaning import fold as fold
@@ -129,18 +130,20 @@ class Value:
 
 @final
 class Builder:
-    """Collects the operations of one instruction. See the module's text for the order of effects."""
+    """Collects the operations of one instruction. See the module's text for the order of effects.
 
-    def __init__(self, thumb: bool, size: int, it: int) -> None:
+    `table` makes what finds state by its slot; it is a plain `dict` where slots are numbers.
+    """
+
+    def __init__(self, thumb: bool, size: int, it: int, table: Callable[[], dict[Any, Value]] = dict) -> None:
         self.thumb: Final = thumb
         self.size: Final = size
         self.it: Final = it  # CPSR.IT before the instruction (Thumb), 0 otherwise
         self.insts: list[Inst] = []
         self.values = 0
         self.trap_kind = -1
-        self._gets: dict[tuple[Op, int], Value] = {}
-        self._sets: dict[int, Value] = {}
-        self._constants: dict[tuple[int, int], int] = {}
+        self._gets: dict[tuple[Op, int], Value] = table()
+        self._sets: dict[int, Value] = table()
 
     # -- values ------------------------------------------------------------------------------------------
 
@@ -194,15 +197,11 @@ class Builder:
 
     def number(self, x: Value) -> int:
         """The value number of `x`, emitting it first if it is a constant."""
-        if x.constant is None:
-            return x.number
-        key = (x.constant, x.width)
-        number = self._constants.get(key)
-        if number is None:
-            number = self._new()
-            self._constants[key] = number
-            self.insts.append(Inst(Op.CONST, x.width, number, -1, -1, -1, x.constant))
-        return number
+        if x.number < 0:
+            assert x.constant is not None
+            x.number = self._new()
+            self.insts.append(Inst(Op.CONST, x.width, x.number, -1, -1, -1, x.constant))
+        return x.number
 
     # -- state -------------------------------------------------------------------------------------------
 
@@ -409,3 +408,14 @@ def finish(builder: Builder, prologue: tuple[Inst, ...], condition: int, text: s
 def advance_it(it: int) -> int:
     """ITAdvance (ARM ARM A2.5.2)."""
     return 0 if it & 7 == 0 else (it & 0xE0) | (it << 1 & 0x1F)
+
+
+def written_it(block: Block) -> int:
+    """ITSTATE that a block's body writes by itself, or -1 if it writes none that is constant."""
+    known: dict[int, int] = {}
+    for inst in block.body:
+        if inst.op is Op.CONST:
+            known[inst.d] = inst.imm
+        elif inst.op is Op.SET and inst.imm == Slot.IT:
+            return known.get(inst.a, -1)
+    return -1

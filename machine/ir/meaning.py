@@ -94,4 +94,5 @@ def fold(op: Op, width: int, a: int, b: int, c: int) -> int:
     """The value of a pure operation on constants."""
     values = [a, b, c, 0]
     STEPS[op](values, Inst(op, width, 3, 0, 1, 2, 0), None, None, 0)
-    return int(values[3])
+    result: int = values[3]
+    return int(result) if result.__class__ is bool else result

@@ -15,6 +15,7 @@ from retrap.machine.context import Slot
 from retrap.machine.ir.helpers import HELPERS
 from retrap.machine.ir.meaning import MEANING, signed_divide
 from retrap.machine.ir.ops import Access, Block, Inst, Op
+from retrap.machine.ir.symbols import Hole, hole_of
 
 Written = Callable[[Any, Any, int], "int | None"]
 """(words, space, retired) → a trap kind, or None when the instruction is done."""
@@ -36,6 +37,7 @@ class _Writer:
 
     def __init__(self, block: Block) -> None:
         self.constants: Final[dict[int, int]] = {}
+        self.holes: Final[dict[int, Hole]] = {}  # constants that are not known yet
         self.same: Final[dict[int, int]] = {}  # value → the earlier value that it equals
         self.bits: Final[dict[int, int]] = {}  # value → how many low bits may be set
         self.uses: Final[dict[int, int]] = {}
@@ -48,9 +50,14 @@ class _Writer:
 
     def _study(self, i: Inst) -> None:
         if i.op == Op.CONST:
-            self.constants[i.d] = i.imm
             self.text[i.d] = str(i.imm)
-            self.bits[i.d] = i.imm.bit_length()
+            hole = hole_of(i)
+            if hole is not None:
+                self.holes[i.d] = hole
+                self.bits[i.d] = hole.high.bit_length()
+            else:
+                self.constants[i.d] = i.imm
+                self.bits[i.d] = i.imm.bit_length()
             return
         bits = self._bits(i)
         if i.d >= 0:
@@ -74,7 +81,7 @@ class _Writer:
             return 1
         match i.op:
             case Op.GET:
-                return 1 if i.imm in _ONE_BIT_SLOTS else 32
+                return 1 if hole_of(i) is None and i.imm in _ONE_BIT_SLOTS else 32
             case Op.AND:
                 return min(a, b)
             case Op.OR | Op.XOR:
@@ -94,8 +101,10 @@ class _Writer:
         return i.width
 
     def _line(self, i: Inst) -> str:
-        if i.op in _SHIFTS and 0 <= self.constants.get(i.b, -1) < i.width:
-            return _SHIFTS[i.op]
+        if i.op in _SHIFTS:
+            hole = self.holes.get(i.b)
+            if (hole.high if hole is not None else self.constants.get(i.b, 64)) < i.width:
+                return _SHIFTS[i.op]
         return MEANING[i.op]
 
     def _root(self, number: int) -> int:
@@ -139,7 +148,7 @@ class _Writer:
 
 
 def write_out(block: Block) -> tuple[str, dict[str, Any]]:
-    """Source of the function, called `run`, and the names that it needs."""
+    """Source of the function, called `run`, and the names that it needs. Holes are names, too."""
     writer = _Writer(block)
     lines = ["def run(words, space, retired):"]
     lines += writer.lines(block.prologue, " ")

@@ -14,7 +14,6 @@ from retrap.machine.evaluate import Evaluator
 from retrap.machine.llvm.layout import Env, Exit
 from retrap.machine.llvm.lower import Shape
 from retrap.machine.llvm.native import TUNED_LIMIT, Native, NativeSpace
-from retrap.machine.llvm.region import straight
 from retrap.machine.llvm.store import open_store
 from retrap.machine.log import InstructionLog, LoggedEvaluator
 from retrap.machine.memory import PhysicalMemory
@@ -40,6 +39,9 @@ SAMPLES: Final = 3
 
 REFUSED: Final = 2000
 """Runs until a basic block that cannot be compiled is tried again."""
+
+MAX_STRAIGHT: Final = 64
+"""Instructions of a basic block that are counted at most."""
 
 HEADS: Final = 1 << 16
 """Basic blocks counted at most; then counting starts afresh."""
@@ -82,6 +84,7 @@ class LlvmBackend:
         self.samples: Final = samples
         self.native: Final = Native(memory, open_store() if cache and log is None else None, log=log)
         plain = Evaluator(memory)
+        self.plain: Final = plain
         self.evaluator: Final[Backend] = plain if log is None else LoggedEvaluator(plain, log)
         self.clock: Final = memory.clock
         self.heads: Final[dict[int, Head]] = {}
@@ -185,7 +188,7 @@ class LlvmBackend:
                 self.heads.clear()
             if self.native.find(native, key):
                 return 0
-            head = self.heads[key] = Head(straight(native.space, key))
+            head = self.heads[key] = Head(self.plain.straight(native.space, key, MAX_STRAIGHT))
             self.native.reached.add(key)
         elif self.native.library.get(key) and self.native.find(native, key):
             return 0

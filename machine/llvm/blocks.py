@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from retrap.machine.context import Slot
-from retrap.machine.ir.builder import advance_it
+from retrap.machine.ir.builder import advance_it, written_it
 from retrap.machine.ir.ops import Access, Block, Inst, Op
 from retrap.machine.llvm.floats import FLOATS
 from retrap.machine.llvm.rules import PURE, fold_inst
@@ -57,7 +57,7 @@ class Facts:
         """It computes with helpers: floating point, mostly."""
         self.modes: Final = Slot.FPSCR in self.sets and not self.floats
         """It may change more of the FPSCR than flags and condition."""
-        self.it: Final = _written_it(block)
+        self.it: Final = written_it(block)
         """ITSTATE that it writes, or UNKNOWN if none (it then advances)."""
         targets = _target(block, 0), _target(block, 2)
         chosen = _choice(block, self.sets) if targets == (None, None) else None
@@ -106,16 +106,6 @@ def next_it(block: Block, it: int) -> int:
         return advance_it(it)
     written = facts(block).it
     return 0 if written == UNKNOWN else written
-
-
-def _written_it(block: Block) -> int:
-    known: dict[int, int] = {}
-    for inst in block.body:
-        if inst.op is Op.CONST:
-            known[inst.d] = inst.imm
-        elif inst.op is Op.SET and inst.imm == Slot.IT:
-            return known.get(inst.a, UNKNOWN)
-    return UNKNOWN
 
 
 def _state(block: Block) -> int:

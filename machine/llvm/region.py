@@ -19,10 +19,6 @@ from retrap.machine.space import EXECUTE, AddressSpace
 MAX_SPREAD: Final = 1 << 13
 """Bytes from the entry beyond which a jump leaves the region."""
 
-MAX_STRAIGHT: Final = 64
-"""Instructions of a basic block that are counted at most."""
-
-
 @final
 class Code:
     """Reads instruction words of one address space."""
@@ -103,25 +99,6 @@ def _merged(runs: list[list[Step]]) -> tuple[tuple[int, int], ...]:
         else:
             spans.append((low, high))
     return tuple(spans)
-
-
-def straight(space: AddressSpace, key: int) -> int:
-    """Instructions from PC | Thumb `key` to the end of their basic block, at least 1; ITSTATE is zero at first."""
-    code, count = Code(space), 0
-    address, thumb, it = key & ~1, key & 1, 0
-    while count < MAX_STRAIGHT:
-        fetched = code.word(address, thumb)
-        if fetched is None:
-            break
-        count += 1
-        word = fetched[0]
-        block = translate(word, bool(thumb), it)
-        # Most code never gets hot: its `facts` are not worth their while.
-        if block.branches or block.trap >= 0:
-            break
-        it = next_it(block, it) if it or (thumb and word >> 8 == 0xBF) else 0
-        address += block.size
-    return max(count, 1)
 
 
 def discover(space: AddressSpace, key: int, reached: Container[int], limit: int, inline: bool) -> Region | None:

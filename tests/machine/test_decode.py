@@ -193,10 +193,12 @@ def _random_words(r: random.Random, count: int) -> list[tuple[int, bool]]:
     return words
 
 
-def test_buckets_find_what_a_search_of_all_encodings_finds() -> None:
+def test_the_decoder_finds_what_a_search_of_all_encodings_finds() -> None:
     r = random.Random(6)
     encodings = sorted(all_encodings(), key=lambda e: -e.fixed)
-    for word, thumb in _random_words(r, 150):
+    words = _random_words(r, 150)
+    words += [(r.getrandbits(8 * e.size) & ~e.mask | e.value, e.thumb) for e in encodings]
+    for word, thumb in words:
         size = 2 if thumb and word <= 0xFFFF else 4
         expected = next((e for e in encodings if e.thumb == thumb and e.size == size and e.matches(word)), None)
         assert find(word, thumb) is expected

@@ -17,6 +17,9 @@ How to write one:
   the A32 diagram gives both. Fields are plain numbers: `i["Vd"]`, `i["D"] << 4 | i["Vd"]`, `i.get("Q")`.
 * `i` is known when the instruction is translated: Python `if` may look at it, and at `b.thumb`, `b.it`. What the
   registers hold is a `Value`: it has operators, and `b.select`; it has no truth value.
+* A definition is a function of the fields and keeps nothing between calls. It may be given symbols for them, to
+  make one template for many words (`machine.arm.templates`): they compute and compare as numbers do, but are no
+  `int`s, and each decision about them splits the words. Nothing has to be written for that.
 * Reads (`b.reg`, `b.get(Slot.X)`, `b.get64(Slot.D0 + 2 * n)`) give the state before the instruction; writes
   (`b.set_reg`, `b.set`, `b.set64`) take effect after everything else, so a load that aborts changes nothing.
 * Loads and stores: `b.load(address, size, alignment)`, `b.store(address, value, size, alignment, when)`.

@@ -1,0 +1,246 @@
+"""Templates: tracing a definition and filling in another word's numbers gives what translating that word gives."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from retrap.machine.arm import templates
+from retrap.machine.arm.decode import all_encodings, find
+from retrap.machine.arm.registry import Encoding
+from retrap.machine.arm.templates import Template, trace
+from retrap.machine.arm.translate import condition_of, translate
+from retrap.machine.context import WORDS, Slot
+from retrap.machine.evaluate import Plain
+from retrap.machine.ir.ops import Access, Block, Inst
+from retrap.machine.ir.symbols import Symbol, Trace
+
+from .test_ir import environment, outcome
+
+PARTS = 6
+"""All encodings, in so many tests."""
+
+ITSTATES = (0x08, 0x18, 0x04, 0x1C, 0xA8, 0xE8, 0xC4, 0xD1)
+
+
+def contents(block: Block) -> tuple[Any, ...]:
+    """All of a block, to compare."""
+
+    def of(i: Inst) -> tuple[Any, ...]:
+        extra = (i.extra.size, i.extra.alignment) if isinstance(i.extra, Access) else i.extra
+        return i.op, i.width, i.d, i.a, i.b, i.c, i.imm, i.imm.__class__, extra, i.mask, i.sign
+
+    parts = [tuple(map(of, part)) for part in (block.prologue, block.body, block.skipped)]
+    return *parts, block.condition, block.values, block.size, block.branches, block.trap, block.text
+
+
+def draw(r: random.Random, encoding: Encoding) -> int:
+    """A word of the encoding, mostly with its should-be bits right and, in A32, often without a condition."""
+    while True:
+        word = r.getrandbits(8 * encoding.size)
+        if not encoding.thumb and r.random() < 0.5:
+            word = word & 0x0FFFFFFF | 0xE0000000
+        word = word & ~encoding.mask | encoding.value
+        if r.random() < 0.9:
+            word = word & ~encoding.should_mask | encoding.should_value
+        if find(word, encoding.thumb) is encoding:
+            return word
+
+
+def near(r: random.Random, encoding: Encoding, word: int) -> int:
+    """A word that differs in a few bits, or in all that are not fixed."""
+    if r.random() < 0.3:
+        return draw(r, encoding)
+    for _ in range(r.randrange(1, 6)):
+        word ^= 1 << r.randrange(8 * encoding.size)
+    return word
+
+
+def itstate(r: random.Random, encoding: Encoding) -> int:
+    if not encoding.thumb or r.random() < 0.5:
+        return 0
+    return r.getrandbits(8) if r.random() < 0.2 else r.choice(ITSTATES)
+
+
+def drawn(r: random.Random, encoding: Encoding, others: int) -> tuple[int, Template, list[int]]:
+    """ITSTATE, the template of a random word, and words for which it may be asked, that word first."""
+    word, it = draw(r, encoding), itstate(r, encoding)
+    thumb = encoding.thumb
+    words = [word] + [
+        other
+        for other in (near(r, encoding, word) for _ in range(others))
+        if find(other, thumb) is encoding and condition_of(other, thumb, it) == condition_of(word, thumb, it)
+    ]
+    return it, trace(encoding, word, it), words
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_template_has_the_block_that_translation_makes(part: int) -> None:
+    """The law of templates, on every encoding: none is left that could not be traced."""
+    r = random.Random(part)
+    fitting = 0
+    for encoding in all_encodings()[part::PARTS]:
+        it, template, words = drawn(r, encoding, 6)
+        for n, word in enumerate(words):
+            block = template.block(word)
+            assert block is not None or n > 0
+            if block is not None:
+                fitting += n > 0
+                expected = translate(word, encoding.thumb, it)
+                assert contents(block) == contents(expected), (encoding, hex(words[0]), hex(word), it)
+    assert fitting > 150
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_a_template_makes_runs_as_the_block_does(seed: int) -> None:
+    """The function against the block's operations one by one: same context, memory and answer, aborts included."""
+    r = random.Random(seed)
+    words, space, memory = environment()
+    memory.write(0, r.randbytes(0x3000))
+    for encoding in r.sample(all_encodings(), 120):
+        it, template, candidates = drawn(r, encoding, 4)
+        make = template.make()
+        for word in candidates:
+            run = make(word)
+            assert (run is None) == (template.block(word) is None)
+            if run is None:
+                continue
+            for slot in range(16):
+                words[slot] = r.choice((r.getrandbits(32), 0x1000 + 16 * r.randrange(16), 1 << r.randrange(32)))
+            for slot in range(16, 24):
+                words[slot] = r.getrandbits(4) if slot == Slot.GE else r.getrandbits(1) if slot != Slot.IT else it
+            for slot in range(Slot.D0, Slot.D0 + 64):
+                words[slot] = r.getrandbits(32)
+            words[Slot.FPEXC_EN], words[Slot.FPSCR] = 1, 0
+            before, bytes_before = words.tolist(), memory.read(0, 0x3000)
+            first = outcome(Plain(translate(word, encoding.thumb, it), {}, 0), words, space)
+            after, bytes_after = words.tolist(), memory.read(0, 0x3000)
+            for n in range(WORDS):
+                words[n] = before[n]
+            memory.write(0, bytes_before)
+            assert outcome(run, words, space) == first
+            assert words.tolist() == after
+            assert memory.read(0, 0x3000) == bytes_after
+
+
+def test_what_stands_for_a_word_does_not_depend_on_those_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found among the templates that other words have left, in whatever order they came, or not found."""
+    r = random.Random(3)
+    titles = ("ADD (register) A1", "LDM A1", "B T1", "VADD (integer) T1")
+    encodings = [e for e in all_encodings() if e.title in titles]
+    assert len(encodings) == 4
+    pairs = [(e, draw(r, e)) for e in encodings for _ in range(200)]
+    words, space, _ = environment()
+    results: list[dict[tuple[int, bool], Any]] = []
+    served = []
+    for _ in range(2):
+        monkeypatch.setattr(templates, "_forms", {})
+        r.shuffle(pairs)
+        seen: dict[tuple[int, bool], Any] = {}
+        for encoding, word in pairs:
+            found = templates.function_of(word, encoding.thumb, 0)
+            block = translate(word, encoding.thumb, 0)
+            if found is not None:
+                assert found[1] == (block.branches or block.trap >= 0)
+            run = Plain(block, {}, 0) if found is None else found[0]
+            for n in range(WORDS):
+                words[n] = 0x1000 + n if n < 16 or n >= Slot.D0 else n & 1
+            words[Slot.IT] = 0
+            seen[(word, encoding.thumb)] = (outcome(run, words, space), words.tolist())
+        results.append(seen)
+        forms = templates._forms.values()
+        served.append({f.encoding.title: sum(x.served for x in f.families.values()) for f in forms})
+    assert results[0] == results[1]
+    assert all(s["ADD (register) A1"] > 20 and s["B T1"] > 20 for s in served)
+
+
+def test_encodings_whose_blocks_all_differ_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templates, "_forms", {})
+    r = random.Random(5)
+    for _ in range(300):  # LDM with random register lists
+        templates.function_of(0xE8900000 | r.getrandbits(16), False, 0)
+    (forms,) = templates._forms.values()
+    assert sum(len(family.made) for family in forms.families.values()) <= templates.WASTE
+
+
+# -- symbols -----------------------------------------------------------------------------------------------
+
+
+def symbol(value: int, bits: int = 8) -> tuple[Trace, Any]:
+    noted = Trace()
+    return noted, noted.symbol(value, "w", 0, (1 << bits) - 1)
+
+
+def test_what_needs_the_number_of_a_symbol_notes_it() -> None:
+    for use in (
+        lambda x: (10, 11, 12, 13)[x],
+        lambda x: list(range(x)),
+        lambda x: {2: "two"}[x],
+        lambda x: f"f{x}",
+        lambda x: str(x),
+        lambda x: int(x),
+        lambda x: 64 // x,
+        lambda x: 1 << -x if x < 0 else 5 // x,
+        lambda x: bytes(x),
+    ):
+        noted, x = symbol(2)
+        use(x)
+        assert noted.conditions == {"w == 2": True}
+        # From here on it is that number: nothing more is noted.
+        assert x == 2 and x != 3 and x < 7 and x & 1 == 0
+        assert noted.conditions == {"w == 2": True}
+
+
+def test_decisions_are_noted_once_and_bounds_need_none() -> None:
+    noted, x = symbol(5)
+    assert x != 256 and x <= 255 and x >= 0 and not x < 0 and x != -1
+    assert not noted.conditions
+    assert (x & 255) is x and (x | 0) is x and (x >> 0) is x and x >> 8 == 0 and x * 0 == 0
+    assert not noted.conditions
+    assert 7 not in (y for y in (3, x)) and x not in (3, 4) and x
+    assert noted.conditions == {"w == 7": False, "w == 3": False, "w == 4": False, "w == 0": False}
+    assert x > 2 and min(x, 9) is x
+    assert noted.conditions.keys() >= {"2 < w", "9 < w"}
+
+
+def test_a_symbol_is_no_number_that_could_be_taken_unasked() -> None:
+    _, x = symbol(3)
+    assert not isinstance(x, int)
+    for use in (lambda: x / 2, lambda: x**2, lambda: x @ x, lambda: x < "a"):
+        with pytest.raises(TypeError):
+            use()
+
+
+def test_expressions_give_in_every_word_what_they_gave_in_this_one() -> None:
+    """Random expressions of the operations that definitions use, and their bounds."""
+    r = random.Random(11)
+    operations = (
+        lambda a, b: a + b, lambda a, b: a - b, lambda a, b: b - a, lambda a, b: a * b,
+        lambda a, b: a & 0xFFF & b, lambda a, b: a | b, lambda a, b: a ^ b, lambda a, b: ~a, lambda a, b: -a,
+        lambda a, b: (a & 0xFFFF) << (b & 7), lambda a, b: a >> (b & 15), lambda a, b: 3 << (b & 31),
+        lambda a, b: a // 4, lambda a, b: a % 8, lambda a, b: a.bit_length(), lambda a, b: (a & 0xFFFF).bit_count(),
+        lambda a, b: 0xABCD >> (b & 7),
+    )  # fmt: skip
+
+    def compute(chosen: list[Any], word: Any) -> Any:
+        values = [word, word >> 4 & 15, word & 15, 7]
+        for n, operation in enumerate(chosen):
+            values.append(operation(values[-1], values[(n * 7) % len(values)]))
+        return values[-1]
+
+    for _ in range(400):
+        chosen = [r.choice(operations) for _ in range(r.randrange(1, 7))]
+        noted, x = symbol(r.getrandbits(16), 16)
+        result = compute(chosen, x)
+        if not isinstance(result, Symbol):
+            continue
+        lines = noted.lines([result.text], "return None")
+        scope: dict[str, Any] = {}
+        exec("\n ".join(["def f(w):", *lines, f"return {result.text}"]), scope)
+        for _ in range(8):
+            word = r.getrandbits(16)
+            found = scope["f"](word)
+            if found is not None:
+                assert found == compute(chosen, word)
+                assert result.low <= found <= result.high
