@@ -4,7 +4,8 @@ An access that native code may not do leaves the region *before* its instruction
 the evaluator performs it: so faults, devices and code that modifies itself have one definition.
 
 In `Shape.QUICK` each check looks at the page table. In `Shape.TUNED` it compares with the window of the address's
-base register (`tables`), which is in registers while the region runs.
+base register (`tables`). Loops that call nothing take it from registers, where it is while the region runs; other
+code takes it from the environment. Where a loop's is older it holds too, as page tables do not change meanwhile.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Accesses(Frame):
         self._aligned: set[tuple[Group, int, int]] = set()  # (group, offset from its lowest byte, alignment)
         self._spans: dict[tuple[int, Op], Span] = {}
         self._affine: dict[int, tuple[int, int]] = {}
+        self._circling = False
 
     def _load(self, inst: Inst) -> None:
         access = inst.extra
@@ -169,13 +171,22 @@ class Accesses(Frame):
 
     # -- by windows --------------------------------------------------------------------------------------
 
+    def _window(self, window: int, part: tuple[str, str, int]) -> str:
+        """A word of a window. Loops have it in registers; elsewhere the host's cache does."""
+        letter, kind, offset = part
+        if self._circling:
+            return self.define(f"load {kind}, ptr %q{window}{letter}")
+        at = self.define(f"getelementptr i8, ptr %e, i64 {Env.WINDOWS + window * Window.SIZE + offset}")
+        return self.define(f"load {kind}, ptr {at}")
+
     def _through_window(self, address: str, size: int, window: int) -> str:
-        self.windows.add(window)
-        start = self.define(f"load i32, ptr %q{window}s")
+        if self._circling:
+            self.windows.add(window)
+        start = self._window(window, _WINDOW_PARTS[0])
         inside = self.define(f"zext i32 {self.define(f'sub i32 {address}, {start}')} to i64")
         if size > WINDOW_SLACK:
             inside = self.define(f"add i64 {inside}, {size - WINDOW_SLACK}")
-        limit = self.define(f"load i64, ptr %q{window}l")
+        limit = self._window(window, _WINDOW_PARTS[1])
         beyond = self.define(f"icmp sgt i64 {inside}, {limit}")
         self.fresh += 1
         label = f"m{self.fresh}"
@@ -186,15 +197,16 @@ class Accesses(Frame):
         miss = self.define(f"load ptr, ptr {at}")
         arguments = f"ptr %e, i32 {address}, i32 {size}, i32 {window}"
         distance = self.define(f"call preserve_mostcc i64 {miss}({arguments})")
-        self._load_window(window, self.out)
-        self.out.append(f"store i64 {distance}, ptr %q{window}d")
+        if self._circling:
+            self._load_window(window, self.out)
+            self.out.append(f"store i64 {distance}, ptr %q{window}d")
         bad = self.define(f"icmp eq i64 {distance}, 0")
         self.out.append(f"br i1 {bad}, label %{label}y, label %{label}, !prof !0")
         self.leave_side(side)
         self._pointers = pointers
         self._aside(f"{label}y", self._step.address, Exit.TOUCH, self._unused, address)
         self._label(label)
-        return self._host(self.define(f"load i64, ptr %q{window}d"), address)
+        return self._host(self._window(window, _WINDOW_PARTS[2]), address)
 
     def _load_window(self, window: int, out: list[str]) -> None:
         """Take a window from the environment into registers."""

@@ -13,7 +13,8 @@ from retrap.machine.context import Context, Slot
 from retrap.machine.evaluate import Evaluator
 from retrap.machine.llvm.layout import Env, Exit
 from retrap.machine.llvm.lower import Shape
-from retrap.machine.llvm.native import TUNED_LIMIT, Native, NativeSpace
+from retrap.machine.llvm.native import Native, NativeSpace
+from retrap.machine.llvm.region import MAX_BLOCK
 from retrap.machine.llvm.store import open_store
 from retrap.machine.log import InstructionLog, LoggedEvaluator
 from retrap.machine.memory import PhysicalMemory
@@ -35,7 +36,11 @@ SLICE: Final = 4_000_000
 """Instructions between two looks at what runs. Also bounds how long a host signal waits."""
 
 SAMPLES: Final = 3
-"""Slices that end in a region before it is compiled again, with care: that costs milliseconds."""
+"""Slices that end in a region, at least, before it is compiled again, with care."""
+
+WORTH: Final = 60
+"""Guest instructions that may be compiled with care for each slice that has ended: about half a millisecond's work
+each. So the time that this takes stays in proportion to the guest's."""
 
 REFUSED: Final = 2000
 """Runs until a basic block that cannot be compiled is tried again."""
@@ -74,14 +79,16 @@ class LlvmBackend:
         hot: int = HOT,
         period: int = SLICE,
         samples: int = SAMPLES,
+        worth: int = WORTH,
         cache: bool = True,
         log: InstructionLog | None = None,
     ) -> None:
-        """`hot`, `period`, `samples`: see `HOT`, `SLICE` and `SAMPLES`. `cache`: use `store`. Code that writes a
-        `log` is other code, and is not kept there."""
+        """`hot`, `period`, `samples`, `worth`: see `HOT`, `SLICE`, `SAMPLES`, `WORTH`. `cache`: use `store`. Code
+        that writes a `log` is other code, and is not kept there."""
         self.hot: Final = hot
-        self.period: Final = max(period, 2 * TUNED_LIMIT)  # any basic block is shorter
+        self.period: Final = max(period, 2 * MAX_BLOCK)  # any basic block is shorter
         self.samples: Final = samples
+        self.worth: Final = worth
         self.native: Final = Native(memory, open_store() if cache and log is None else None, log=log)
         plain = Evaluator(memory)
         self.plain: Final = plain
@@ -91,6 +98,7 @@ class LlvmBackend:
         """PC | Thumb → a basic block that has been evaluated, in any address space."""
         self.retired = 0
         self._slice = self.period
+        self._means = 0  # guest instructions that may be compiled with care
         self._relay: Relay | None = None
 
     @property
@@ -216,14 +224,17 @@ class LlvmBackend:
 
     def _sample(self, native: NativeSpace, context: Context) -> None:
         """A slice ended here, natively: what runs is hot."""
+        self._means += self.worth
         words = context.words
         address = native.env[Env.REGION >> 3]
         here = words[Slot.PC] | words[Slot.THUMB]
         for compiled in native.entries.values():
             if compiled.address == address and compiled.shape is Shape.QUICK:
                 compiled.samples += 1
-                if compiled.samples >= self.samples:
+                if compiled.samples >= self.samples and compiled.cost <= self._means:
                     self.native.reached.add(here)
                     keys = [compiled.key] if here == compiled.key else [compiled.key, here]
-                    self.native.compile(native, keys, Shape.TUNED)
+                    compiled.cost = cost = self.native.compile(native, keys, Shape.TUNED, self._means)
+                    if cost <= self._means:
+                        self._means -= cost
                 return

@@ -48,6 +48,46 @@ class Budgets:
                 self.paid.add(address)
 
 
+def circling(runs: dict[int, list[Step]]) -> set[int]:
+    """The basic blocks in loops that call nothing: those that lead back to themselves (Tarjan's algorithm)."""
+    ways = {key: [] if run[-1].facts.calls else _ways(run, runs) for key, run in runs.items()}
+    found: set[int] = set()
+    order: dict[int, int] = {}
+    low: dict[int, int] = {}
+    open_: list[int] = []
+    on: set[int] = set()
+    for root in runs:
+        if root in order:
+            continue
+        work = [(root, iter(ways[root]))]
+        order[root] = low[root] = len(order)
+        open_.append(root)
+        on.add(root)
+        while work:
+            key, rest = work[-1]
+            for way in rest:
+                if way not in order:
+                    order[way] = low[way] = len(order)
+                    open_.append(way)
+                    on.add(way)
+                    work.append((way, iter(ways[way])))
+                    break
+                if way in on:
+                    low[key] = min(low[key], order[way])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[key])
+                if low[key] == order[key]:
+                    group: list[int] = []
+                    while not group or group[-1] != key:
+                        group.append(open_.pop())
+                        on.discard(group[-1])
+                    if len(group) > 1 or key in ways[key]:
+                        found.update(group)
+    return found
+
+
 def _ways(run: list[Step], runs: dict[int, list[Step]]) -> list[int]:
     """The basic blocks that a block may go on in, inside the region."""
     step = run[-1]

@@ -20,6 +20,9 @@ class Compiler:
     def __init__(self) -> None:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
+        # How much the register allocator tries for a value in many blocks: more costs half of all time to compile,
+        # and gains nothing here.
+        llvm.set_option("", "-grow-region-complexity-budget=500")
         self._triple: Final = llvm.get_process_triple()
         self._target: Final = llvm.Target.from_triple(self._triple)
         features = llvm.get_host_cpu_features()

@@ -21,7 +21,7 @@ from retrap.machine.ir.ops import Inst, Op
 from retrap.machine.llvm import helpers
 from retrap.machine.llvm.accesses import Accesses
 from retrap.machine.llvm.blocks import plan_accesses
-from retrap.machine.llvm.budgets import Budgets
+from retrap.machine.llvm.budgets import Budgets, circling
 from retrap.machine.llvm.frame import Step as Step
 from retrap.machine.llvm.groups import Plan
 from retrap.machine.llvm.layout import Env, Exit
@@ -107,6 +107,7 @@ class Lowering(Accesses):
         self._budgets = Budgets(self.runs, {*self.entries, *self.returns}, self.tuned and not self.logs)
         for key in self.entries:
             self._version(key, ())
+        self._circles = circling(self.runs) if self.tuned else set()
         while self._queue:
             self._run(*self._queue.pop())
         return "\n".join([*self._head(), *self.main, *self.asides, *self._tail(), "}"])
@@ -144,23 +145,28 @@ class Lowering(Accesses):
             lines += self._window_frame()
             lines.append("%budget0 = load i64, ptr %e")
             lines.append("store i64 %budget0, ptr %budget")
-        first = self._version(self.entry, ())
         if len(self.entries) == 1:
-            lines.append(f"br label %{first}")
+            lines.append(f"br label %{self._version(self.entry, ())}")
         else:
             lines.append(f"%pcp = getelementptr i8, ptr %c, i64 {Slot.PC * 4}")
             lines.append("%pc = load i32, ptr %pcp")
             lines.append(f"%thumbp = getelementptr i8, ptr %c, i64 {Slot.THUMB * 4}")
             lines.append("%thumb = load i32, ptr %thumbp")
             lines.append("%key = or i32 %pc, %thumb")
-            ways = " ".join(f"i32 {to}, label %{self._version(to, ())}" for to in self.entries[1:])
-            lines.append(f"switch i32 %key, label %{first} [{ways}]")
+            lines += ["%goes = alloca i32", "store i32 %key, ptr %goes", "br label %dispatch"]
         return lines
 
     def _tail(self) -> list[str]:
         if not self.tuned:
             return []
-        lines = ["leave:"]
+        lines = []
+        if len(self.entries) > 1:
+            # One place for all: the fewer edges there are, the less there is to do for the register allocator.
+            ways = " ".join(f"i32 {to}, label %{self._version(to, ())}" for to in self.entries)
+            lines += ["dispatch:", "%to = load i32, ptr %goes", f"switch i32 %to, label %elsewhere [{ways}]"]
+            lines += ["elsewhere:", "%topc = and i32 %to, -2", "%towide = zext i32 %topc to i64"]
+            lines += ["%chain = shl i64 %towide, 32", "store i64 %chain, ptr %why", "br label %leave"]
+        lines.append("leave:")
         for slot in sorted(self.dirty):
             kind = _kind(slot)
             lines.append(f"%w{slot} = load {kind}, ptr %s{slot}")
@@ -183,6 +189,7 @@ class Lowering(Accesses):
             # A plan costs about what it spares in code that is compiled without care.
             plan = self.plans[head] = Plan(run if self.tuned else [])
         self._plan, self._checked, self._aligned = plan, {}, set()
+        self._circling = head in self._circles
         self._writers = {}
         self._label(label)
         self._sticky = forms[:1] == STICKY_FORM
@@ -433,13 +440,9 @@ class Lowering(Accesses):
                 key = self.define(f"or i32 {where}, {self.force(self._get(Slot.THUMB, 32))}")
             elif step.key & 1:
                 key = self.define(f"or i32 {where}, 1")
-            self.fresh += 1
-            label = f"d{self.fresh}"
-            ways = " ".join(
-                f"i32 {to}, label %{self._version(to, ())}" for to in sorted(self.returns)
-            )
-            self.out.append(f"switch i32 {key}, label %{label} [{ways}]")
-            self._label(label)
+            self.out.append(f"store i32 {key}, ptr %goes")
+            self.out.append("br label %dispatch")
+            return
         wide = self.define(f"zext i32 {where} to i64")
         value = self.define(f"shl i64 {wide}, 32")
         if step.after:

@@ -35,7 +35,7 @@ _ENTRY: Final = 1 << 32
 EMPTY: Final = (1 << 64) - 1
 
 QUICK_LIMIT: Final = 160
-TUNED_LIMIT: Final = 400
+TUNED_LIMIT: Final = 1200
 """Guest instructions of a region."""
 
 CODE_LIMIT: Final = 64 << 20
@@ -49,6 +49,7 @@ class Compiled:
     __slots__ = (
         "address",
         "code",
+        "cost",
         "entries",
         "heads",
         "helps",
@@ -87,6 +88,7 @@ class Compiled:
             sorted({page for low, high in spans for page in range(low >> 12, (high + 4095) >> 12)})
         )
         self.samples = 0  # slices that ended in it
+        self.cost = 0  # guest instructions to be compiled, if that was too many to do it with care
         self.kept = ""  # the name of the store's file that it belongs in
         self.entries: tuple[int, ...] = ()  # if it is kept: PC | Thumb of all entries
 
@@ -433,8 +435,11 @@ class Native:
                 native.install(made)
         return True
 
-    def compile(self, native: NativeSpace, keys: list[int], shape: Shape = Shape.QUICK) -> None:
-        """Compile the regions entered at PC | Thumb `keys`, where these are not the evaluator's."""
+    def compile(
+        self, native: NativeSpace, keys: list[int], shape: Shape = Shape.QUICK, most: int = 1 << 20
+    ) -> int:
+        """Compile the regions entered at PC | Thumb `keys`, where these are not the evaluator's, if they are no
+        more than `most` guest instructions. How many they are."""
         tuned = shape is Shape.TUNED
         limit = TUNED_LIMIT if tuned else QUICK_LIMIT
         regions: list[Region] = []
@@ -445,8 +450,9 @@ class Native:
             if region is not None:
                 regions.append(region)
                 inside.update(run[0].key for run in region.runs)
-        if not regions:
-            return
+        size = sum(region.instructions for region in regions)
+        if not regions or size > most:
+            return size
         if self.arena.size > self.limit:
             self.flush()
         names = [f"r{region.key:x}" for region in regions]
@@ -458,15 +464,16 @@ class Native:
         texts = [lowering.text() for lowering in lowerings]
         compiler = self.compiler()
         if compiler is None:
-            return
+            return 0
         data = compiler.compile("\n".join(texts), shape)
         if self.enter is None:
             self._make_enter()
         if any(lowering.helps for lowering in lowerings):
             self._make_helpers()
         placed = self.arena.load(data, names)
-        for region, lowering, (address, size) in zip(regions, lowerings, placed, strict=True):
-            self._add(native, region, address, size, lowering)
+        for region, lowering, (address, length) in zip(regions, lowerings, placed, strict=True):
+            self._add(native, region, address, length, lowering)
+        return size
 
     def _add(
         self, native: NativeSpace, region: Region, address: int, size: int, lowering: Lowering

@@ -19,6 +19,10 @@ from retrap.machine.space import EXECUTE, AddressSpace
 MAX_SPREAD: Final = 1 << 13
 """Bytes from the entry beyond which a jump leaves the region."""
 
+MAX_BLOCK: Final = 128
+"""Instructions of a compiled basic block at most, but for those that finish an IT block."""
+
+
 @final
 class Code:
     """Reads instruction words of one address space."""
@@ -161,7 +165,7 @@ def _runs(entry: int, steps: dict[int, Step], heads: set[int]) -> list[list[Step
             and not previous.facts.ends
             and previous.following == key
             and previous.after == step.it
-            and not (key in heads and step.it == 0)
+            and not (step.it == 0 and (key in heads or len(runs[-1]) >= MAX_BLOCK))
         )
         if not joined:
             runs.append([])

@@ -73,7 +73,9 @@ class Machine:
         self.spaces = [AddressSpace(self.memory), AddressSpace(self.memory)]
         self.context: Context = ContextArena().allocate()
         self.retired = 0
-        self.llvm = LlvmBackend(self.memory, hot=hot, period=period, samples=1, cache=False) if native else None
+        self.llvm: LlvmBackend | None = None
+        if native:
+            self.llvm = LlvmBackend(self.memory, hot, period, samples=1, worth=10_000, cache=False)
         self.backend: Backend = self.llvm or Evaluator(self.memory)
 
     def run(self, space: int, budget: int) -> Trap:
