@@ -93,6 +93,14 @@ class GenericTimer:
 
 
 @dataclass(frozen=True, slots=True)
+class PerformanceMonitors:
+    """The processor's performance monitors: the architecture's version of them, and PMCR after reset."""
+
+    version: int = 2
+    identification: int = 0x410F_3000
+
+
+@dataclass(frozen=True, slots=True)
 class BuildOptions:
     """The kernel's build configuration, as far as user code can see it (manifest `[kernel]`)."""
 
@@ -114,6 +122,8 @@ class BuildOptions:
     export_vcnt_user: bool = False  # CONFIG_EXPORT_VCNT_USER: … CNTVCT
     export_ptmr_user: bool = False  # CONFIG_EXPORT_PTMR_USER: user code has the physical timer
     export_vtmr_user: bool = False  # CONFIG_EXPORT_VTMR_USER: … the virtual one
+    export_pmu_user: bool = False  # CONFIG_EXPORT_PMU_USER: user code has the performance monitors
+    start_cycle_counter: bool = False  # CONFIG_ENABLE_BENCHMARKS: the cycle counter runs from boot on
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,5 +151,6 @@ class BootPlan:
     kernel_devices: int = 0  # pages of devices that the kernel maps for itself, from 0xfff00000 on
     devices: tuple[DeviceRegion, ...] = field(default=())
     generic_timer: GenericTimer | None = None
+    performance_monitors: PerformanceMonitors | None = None
     serial_input: bytes = b""  # what arrives on the serial line
     regions: tuple[Region, ...] = field(default=())  # the memory map, for display and for the invariants

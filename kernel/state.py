@@ -62,14 +62,20 @@ def _not_chosen(state: KernelState, thread: Tcb) -> None:
     raise NotImplementedError
 
 
-def _exported(options: BuildOptions) -> int:
-    """What of the generic timer the kernel lets user code use: `Counters`."""
-    return (
-        (Counters.VIRTUAL if options.export_vcnt_user else 0)
-        | (Counters.PHYSICAL if options.export_pcnt_user else 0)
-        | (Counters.VIRTUAL_TIMER if options.export_vtmr_user else 0)
-        | (Counters.PHYSICAL_TIMER if options.export_ptmr_user else 0)
-    )
+def _exported(plan: BootPlan) -> int:
+    """What of the generic timer and of the performance monitors the kernel lets user code use: `Counters`."""
+    options, found = plan.options, 0
+    if plan.generic_timer is not None:
+        found = (
+            (Counters.VIRTUAL if options.export_vcnt_user else 0)
+            | (Counters.PHYSICAL if options.export_pcnt_user else 0)
+            | (Counters.VIRTUAL_TIMER if options.export_vtmr_user else 0)
+            | (Counters.PHYSICAL_TIMER if options.export_ptmr_user else 0)
+        )
+    monitors = plan.performance_monitors
+    if monitors is not None and options.export_pmu_user:
+        found |= Counters.MONITORS | (Counters.MONITORS_2 if monitors.version >= 2 else 0)
+    return found
 
 
 ANY_SIZE: Final = -1  # the user chooses the size (Untyped)
@@ -140,8 +146,8 @@ class KernelState:
         self.retired: Final[list[Tcb]] = []  # deleted in this entry: their contexts are given back in the next
         self.user_mode: Final = 0x50 if plan.options.debug else 0x150  # CPSR: user mode, F (and A) masked
         arena.user_mode = self.user_mode
+        arena.counters = _exported(plan)
         if plan.generic_timer is not None:
-            arena.counters = _exported(plan.options)
             arena.counter_hz = plan.generic_timer.hz
         self.idle: Final = Tcb(0, IDLE, arena.allocate())
         self.idle.state = ThreadState.IDLE

@@ -33,6 +33,9 @@ _STORE_ALL_D: Final = (0xFE10_0FFF, 0xEC00_0B20)
 _MOVE_ROTATED: Final = (0xFFFF_0000, 0xE3A0_0000)
 _MOVE_WIDE: Final = (0xFFF0_0000, 0xE300_0000)
 _SET_CNTKCTL: Final = (0xFFFF_0FFF, 0xEE0E_0F11)  # MCR p15, 0, Rt, c14, c1, 0
+_SET_C9: Final = b"\x09\xee"  # high halfword of MCR p15, 0, Rt, c9, …
+_PMUSERENR: Final = 0x1E  # low byte: c14, 0
+_PMCR: Final = 0x1C  # c12, 0
 EXPORTS: Final = {
     "export_pcnt_user": 1 << 0,
     "export_vcnt_user": 1 << 1,
@@ -71,6 +74,8 @@ class KernelImage:
     num_priorities: int | None
     max_irq: int | None
     exports: Mapping[str, bool] | None  # what of the generic timer user code may use, by build option
+    export_pmu_user: bool
+    start_cycle_counter: bool
 
 
 def read_kernel(image: Image, release: str | None = None) -> KernelImage:
@@ -100,6 +105,9 @@ def read_kernel(image: Image, release: str | None = None) -> KernelImage:
     expected = release or (releases[-1] if releases else newest.name)
     root_cnode_bits, initial_slots = _bootinfo_constants(boot_code, abi.release(expected).bootinfo)
     domains, priorities = _scheduling(variables)
+    # Only a kernel with benchmarks uses the performance monitors itself, and only one that exports them (below)
+    # writes PMUSERENR.
+    started = _sets(code, _PMCR)
     return KernelImage(
         image=image,
         base=base,
@@ -113,13 +121,15 @@ def read_kernel(image: Image, release: str | None = None) -> KernelImage:
         mcs=mcs,
         smp=not _SMP_VARIABLES.isdisjoint(variables),
         hypervisor=not _HYPERVISOR_VARIABLES.isdisjoint(variables),
-        benchmarks=not _BENCHMARK_VARIABLES.isdisjoint(variables),
+        benchmarks=started or not _BENCHMARK_VARIABLES.isdisjoint(variables),
         root_cnode_bits=root_cnode_bits,
         initial_slots=initial_slots,
         num_domains=domains,
         num_priorities=priorities,
         max_irq=_max_irq(variables),
         exports=_exports(code),
+        export_pmu_user=_sets(code, _PMUSERENR),
+        start_cycle_counter=started,
     )
 
 
@@ -162,6 +172,16 @@ def _exports(code: bytes) -> Mapping[str, bool] | None:
         return None
     value = found.pop()
     return {option: bool(value & bit) for option, bit in EXPORTS.items()}
+
+
+def _sets(code: bytes, register: int) -> bool:
+    """Whether a register of the performance monitors is written."""
+    at = code.find(_SET_C9)
+    while at >= 0:
+        if at % 4 == 2 and code[at - 2] == register and code[at - 1] & 15 == 15:
+            return True
+        at = code.find(_SET_C9, at + 1)
+    return False
 
 
 def _words(code: bytes) -> tuple[int, ...]:

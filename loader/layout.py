@@ -29,7 +29,7 @@ from retrap.loader.errors import InputError
 from retrap.loader.image import Image
 from retrap.loader.manifest import Manifest
 from retrap.loader.pieces import device_frame_bits, device_frames, place_in_pieces
-from retrap.loader.platform import ADDRESS_SPACE, PAGE, Platform, Span
+from retrap.loader.platform import ADDRESS_SPACE, PAGE, Platform, Span, performance_monitors
 from retrap.loader.settle import Warn, settle, unheard
 from retrap.machine.space import EXECUTE, READ, WRITE
 
@@ -109,6 +109,7 @@ def plan(image: Image, manifest: Manifest, warn: Warn = unheard) -> BootPlan:
         ),
         kernel_devices=sum(device.kernel_only for device in platform.devices) + manifest.options.printing,
         generic_timer=platform.generic_timer,
+        performance_monitors=performance_monitors(platform.cpu),
         clock_hz=platform.clock_hz,
         loads=tuple(_loads(image, placement, objects, caps.bootinfo, extra)),
         caps=tuple(caps.caps),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from retrap.kernel.boot import GenericTimer
+from retrap.kernel.boot import GenericTimer, PerformanceMonitors
 from retrap.loader.errors import InputError
 
 PAGE: Final = 1 << 12
@@ -98,6 +98,20 @@ class Platform:
     device_tree_name: str = ""
     listed: tuple[Span, ...] = ()  # what kernels until 10.1.1 name as devices; none: `devices`
     generic_timer: GenericTimer | None = None
+
+
+_MONITORS: Final = {
+    "cortex-a7": PerformanceMonitors(2, 0x4107_2000),
+    "cortex-a8": PerformanceMonitors(1, 0x4100_2000),
+    "cortex-a9": PerformanceMonitors(1, 0x4109_3000),
+    "cortex-a15": PerformanceMonitors(2, 0x410F_3000),
+}
+"""By processor, from their technical reference manuals."""
+
+
+def performance_monitors(cpu: str) -> PerformanceMonitors:
+    """Those of a processor, as GCC's -mcpu names it; of one that is not known here, a Cortex-A15's."""
+    return _MONITORS.get(cpu, _MONITORS["cortex-a15"])
 
 
 Fail = Callable[[str, str], InputError]

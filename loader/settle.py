@@ -192,7 +192,13 @@ def _options(manifest: Manifest, image: Image, kernel: KernelImage | None, warn:
 
 def build_options(kernel: KernelImage) -> dict[str, Any]:
     """What a kernel's image tells of its build options."""
-    told: dict[str, Any] = {"printing": kernel.printing, "debug": kernel.debug, "fpu": kernel.fpu}
+    told: dict[str, Any] = {
+        "printing": kernel.printing,
+        "debug": kernel.debug,
+        "fpu": kernel.fpu,
+        "export_pmu_user": kernel.export_pmu_user,
+        "start_cycle_counter": kernel.start_cycle_counter,
+    }
     for name in ("root_cnode_bits", "num_domains", "num_priorities"):
         value = getattr(kernel, name)
         if value is not None:

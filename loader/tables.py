@@ -201,6 +201,14 @@ _OPTION_KEYS: Final[dict[str, tuple[Any, str]]] = {
     "export_vcnt_user": (bool, "CONFIG_EXPORT_VCNT_USER: user code reads CNTVCT."),
     "export_ptmr_user": (bool, "CONFIG_EXPORT_PTMR_USER: user code has the generic timer's physical timer."),
     "export_vtmr_user": (bool, "CONFIG_EXPORT_VTMR_USER: user code has the virtual one."),
+    "export_pmu_user": (
+        bool,
+        "CONFIG_EXPORT_PMU_USER: user code has the performance monitors. CONFIG_ENABLE_BENCHMARKS implies it.",
+    ),
+    "start_cycle_counter": (
+        bool,
+        "CONFIG_ENABLE_BENCHMARKS: the cycle counter runs from boot on. (Its system calls are not modelled.)",
+    ),
 }
 """Type and meaning of each field of BuildOptions, which has the defaults."""
 

@@ -138,7 +138,8 @@ def _device(
 
 
 class SystemRegister:
-    """Registers of the generic timer that user code may reach through CP15 (ARM ARM B4.1.25 … B4.1.35)."""
+    """Registers of devices that user code may reach through CP15: the generic timer's (ARM ARM B4.1.25 … B4.1.35),
+    and from `MONITORS` on those of the performance monitors (C12)."""
 
     CNTP_CTL: Final = 0
     CNTP_TVAL: Final = 1
@@ -146,23 +147,38 @@ class SystemRegister:
     CNTV_CTL: Final = 4
     CNTV_TVAL: Final = 5
     CNTV_CVAL: Final = 6
+    MONITORS: Final = 16
+    PMCR: Final = 16
+    PMCNTENSET: Final = 17
+    PMCNTENCLR: Final = 18
+    PMOVSR: Final = 19
+    PMSWINC: Final = 20
+    PMSELR: Final = 21
+    PMCEID0: Final = 22
+    PMCEID1: Final = 23
+    PMCCNTR: Final = 24
+    PMXEVTYPER: Final = 25
+    PMXEVCNTR: Final = 26
+    PMOVSSET: Final = 27
 
 
 def system_read(space: AddressSpace, register: int) -> int:
-    """The 64-bit value of a `SystemRegister`; 0 on a machine without such a timer."""
+    """The 64-bit value of a `SystemRegister`; 0 on a machine without such a device."""
     memory = space.memory
-    if memory.system is None:
+    device = memory.system if register < SystemRegister.MONITORS else memory.monitors
+    if device is None:
         return 0
     if not memory.clock.exact:
         raise Untimed
-    return memory.system.read(register, 8)
+    return device.read(register, 8)
 
 
 def system_write(space: AddressSpace, register: int, value: int) -> None:
     """Write a `SystemRegister`."""
     memory = space.memory
-    if memory.system is None:
+    device = memory.system if register < SystemRegister.MONITORS else memory.monitors
+    if device is None:
         return
     if not memory.clock.exact:
         raise Untimed
-    memory.system.write(register, 8, value)
+    device.write(register, 8, value)

@@ -20,6 +20,8 @@ class Clock:
         self.counter_hz = 1
         """Frequency of the generic timer's counter."""
         self.now = 0
+        self.idle = 0
+        """How much of the time passed without an instruction: nothing ran, or the kernel worked for long."""
         self.exact = True
         """False: `now` is not the time of the access under way. Whoever reaches a device raises `Untimed` then."""
         self.stop = False

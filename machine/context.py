@@ -44,16 +44,18 @@ class Slot:
     D0: Final = 32  # D0 … D31, two words each, low word first
     MODE: Final = 96  # CPSR.M, A, I and F, which user code cannot change: the arena's `user_mode`
     COUNTER_HZ: Final = 97  # CNTFRQ: the arena's `counter_hz`
-    COUNTERS: Final = 98  # what of the generic timer user code may use, `Counters`: the arena's `counters`
+    COUNTERS: Final = 98  # which timers and counters user code may use, `Counters`: the arena's `counters`
 
 
 class Counters:
-    """Bits of `Slot.COUNTERS`, after CNTKCTL (ARM ARM B8.1, B4.1.26)."""
+    """Bits of `Slot.COUNTERS`, after CNTKCTL (ARM ARM B8.1, B4.1.26) and PMUSERENR (C12)."""
 
     VIRTUAL: Final = 1  # PL0VCTEN: CNTVCT
     PHYSICAL: Final = 2  # PL0PCTEN: CNTPCT
     VIRTUAL_TIMER: Final = 4  # PL0VTEN: CNTV_CVAL, CNTV_TVAL, CNTV_CTL
     PHYSICAL_TIMER: Final = 8  # PL0PTEN: CNTP_CVAL, CNTP_TVAL, CNTP_CTL
+    MONITORS: Final = 16  # PMUSERENR.EN: the performance monitors
+    MONITORS_2: Final = 32  # … and they are PMUv2: PMCEID0, PMCEID1, PMOVSSET
 
 
 @final

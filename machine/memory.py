@@ -71,6 +71,8 @@ class PhysicalMemory:
         """The time that devices see."""
         self.system: Device | None = None
         """The coprocessor registers of the generic timer; offsets are `machine.access.SystemRegister`."""
+        self.monitors: Device | None = None
+        """Those of the performance monitors; offsets likewise."""
 
     def region(self, address: int) -> RamRegion | None:
         """The RAM region that holds `address`, or None."""

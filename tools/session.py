@@ -210,6 +210,7 @@ class Session:
                         return wake
                     # Nothing runs: time jumps to what comes next.
                     self.idle += wake - now
+                    clock.idle += wake - now
                     cpu.retired = now = wake
                     trap = INTERRUPT
                     if next_tick < now:
@@ -308,6 +309,7 @@ class Session:
             return
         cpu.retired += WORK
         self.idle += WORK
+        self.memory.clock.idle += WORK
         if bus.next_event <= cpu.retired:
             bus.serve(cpu.retired)
         ready = bus.pending(kernel.edge_irqs) & ~kernel.masked_irqs

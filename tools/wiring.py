@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from retrap.kernel.boot import BootPlan
 from retrap.machine.devices import MODELS, Bus, DeviceFailure, Model, PlainRegisters, Port, Serial
 from retrap.machine.devices.generic_timer import GenericTimerModel
+from retrap.machine.devices.performance_monitors import PerformanceMonitorsModel
 from retrap.machine.memory import PAGE_SIZE
 from retrap.tools.devices import foreign
 from retrap.tools.errors import UsageError
@@ -61,6 +62,12 @@ def _connect(
         port = Port("generic timer", clock, serial)
         irqs = (timer.physical_irq, timer.virtual_irq)
         bus.attach_system("generic timer", GenericTimerModel(port), _visible(plan, irqs))
+    monitors = plan.performance_monitors
+    if monitors is not None and plan.options.export_pmu_user:
+        port = Port("performance monitors", clock, serial)
+        counting = plan.options.start_cycle_counter
+        model = PerformanceMonitorsModel(port, monitors.version, monitors.identification, counting)
+        bus.attach_monitors("performance monitors", model)
 
 
 def _unknown(bus: Bus, serial: Serial, warn: Callable[[str], None]) -> Callable[[int], None]:

@@ -119,6 +119,12 @@ class Bus:
         self.memory.system = device
         device.look()
 
+    def attach_monitors(self, name: str, model: Model) -> None:
+        """Make a device the performance monitors behind coprocessor 15. They have no line."""
+        device = self._add(name, model, ())
+        self.memory.monitors = device
+        device.look()
+
     def _add(self, name: str, model: Model, irqs: tuple[int, ...]) -> _Attached:
         device = _Attached(self, name, model, irqs)
         self._devices.append(device)

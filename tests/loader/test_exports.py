@@ -42,3 +42,29 @@ def test_the_plan_follows_the_kernel() -> None:
     assert [getattr(options, name) for name in NAMES] == [True, False, False, True]
     options = plan(image, load_manifest(None, {"kernel.export_pcnt_user": False})).options
     assert [getattr(options, name) for name in NAMES] == [False, False, False, True]
+
+
+SET_PMUSERENR, SET_PMCR = 0xEE09_0F1E, 0xEE09_0F1C
+
+
+@pytest.mark.parametrize(
+    ("code", "exported", "started"),
+    [
+        ((), False, False),
+        ((SET_PMUSERENR | 3 << 12,), True, False),
+        ((SET_PMUSERENR | 3 << 12, SET_PMCR | 2 << 12), True, True),
+        ((SET_PMCR,), False, True),
+        ((SET_PMUSERENR | 1 << 20, SET_PMCR | 1 << 20), False, False),  # reads
+        ((0x0F1E_0000, 0x0000_EE09), False, False),  # in the middle of words
+    ],
+)
+def test_a_kernel_that_writes_their_registers_exports_the_performance_monitors(
+    code: tuple[int, ...], exported: bool, started: bool
+) -> None:
+    part = kernel(code=boot_code(13) + words(*code))
+    found = read_kernel(Image("kernel.elf", part))
+    assert (found.export_pmu_user, found.start_cycle_counter) == (exported, started)
+    image = Image("p.elf", loader_elf(newc(("kernel.elf", part), *PARTS[1:])))
+    made = plan(image, load_manifest())
+    assert (made.options.export_pmu_user, made.options.start_cycle_counter) == (exported, started)
+    assert found.benchmarks == started

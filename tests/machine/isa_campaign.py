@@ -29,11 +29,12 @@ class Runner:
     def __init__(self, oracles: frozenset[str]) -> None:
         """`oracles`: of "unicorn" and "qemu", those to ask."""
         self.ours = Ours()
-        self.unicorn = None
+        self.unicorn = self.monitors = None
         if "unicorn" in oracles:
+            from monitors_oracle import Monitors
             from unicorn_cpu import Unicorn
 
-            self.unicorn = Unicorn()
+            self.unicorn, self.monitors = Unicorn(), Monitors()
         self.qemu = qemu_cpu.Qemu() if "qemu" in oracles else None
 
     def batch(self, encoding: Encoding, r: random.Random, count: int) -> Batch | None:
@@ -51,6 +52,13 @@ class Runner:
         if self.unicorn is not None and encoding.instruction.name != "IT":
             for case, mine in made:
                 self._note(batch, "unicorn", case, mine, self.unicorn.run(case))
+            if encoding.form.startswith("PM") and self.monitors is not None:
+                # The same once more, where the kernel exports the performance monitors.
+                for _ in range(count):
+                    batch.compared["unicorn"] += 1
+                    known, text = self.monitors.run(encoding, r)
+                    batch.known.update([known] if known else [])
+                    batch.unexplained += [text] if text else []
         if self.qemu is not None:
             taken = [(case, mine) for case, mine in made if self.qemu.takes(case, mine)]
             if taken:

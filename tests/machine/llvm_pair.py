@@ -13,8 +13,10 @@ from array import array
 from isa_oracle import defined, is_memory, random_word
 from retrap.machine.arm.decode import all_encodings, to_bytes
 from retrap.machine.arm.registry import Encoding
-from retrap.machine.context import Context, ContextArena, Slot
+from retrap.machine.context import Context, ContextArena, Counters, Slot
 from retrap.machine.cpu import Backend
+from retrap.machine.devices import Bus, Port, Serial
+from retrap.machine.devices.performance_monitors import PerformanceMonitorsModel
 from retrap.machine.evaluate import Evaluator
 from retrap.machine.ir.builder import advance_it
 from retrap.machine.llvm.backend import LlvmBackend
@@ -44,6 +46,8 @@ LAYOUT: tuple[tuple[int, int, int], ...] = (
 )
 """(virtual, physical, rights) of each page at first."""
 
+COUNTERS = Counters.VIRTUAL | Counters.PHYSICAL | Counters.MONITORS | Counters.MONITORS_2
+
 _NEAR = (0x3F800000, 0x3FF00000, 0x40400000, 0x3F000000)
 
 ENCODINGS = tuple(e for e in all_encodings() if e.instruction.name not in ("SETEND",))
@@ -71,7 +75,11 @@ class Machine:
         self.device = Register()
         self.memory.attach(self.device, DEVICE, 0x1000)
         self.spaces = [AddressSpace(self.memory), AddressSpace(self.memory)]
+        bus = Bus(self.memory)
+        self.monitors = PerformanceMonitorsModel(Port("monitors", bus.clock, Serial()), 2, 0x410F_3000)
+        bus.attach_monitors("monitors", self.monitors)
         self.context: Context = ContextArena().allocate()
+        self.context.words[Slot.COUNTERS] = COUNTERS
         self.retired = 0
         self.llvm: LlvmBackend | None = None
         if native:
@@ -85,6 +93,11 @@ class Machine:
 
     def ram(self) -> bytes:
         return self.memory.read(RAM, PAGES << 12) + self.memory.read(HIGH, HIGH_PAGES << 12)
+
+
+    def counters(self) -> dict[str, object]:
+        """All state of the performance monitors."""
+        return {name: value for name, value in vars(self.monitors).items() if name != "port"}
 
 
 class Difference(AssertionError):
@@ -368,6 +381,8 @@ class Pair:
                     found.append(f"word {n}: {x:#x} / {y:#x}")
         if one.device.state != two.device.state:
             found.append("device")
+        if one.counters() != two.counters():
+            found.append(f"monitors {one.counters()} / {two.counters()}")
         if (found or self.compared % 16 == 0) and one.ram() != two.ram():
             at = next(n for n, (x, y) in enumerate(zip(one.ram(), two.ram(), strict=True)) if x != y)
             found.append(f"memory at {at:#x}")

@@ -81,7 +81,7 @@ UNDEFINED = [
     (0xEE110F10, False, "mrc p15, 0, r0, c1, c0, 0: SCTLR"),
     (0xEE110F10, True, "the same in Thumb"),
     (0xEE0D0F70, False, "mcr p15, 0, r0, c13, c0, 3: TPIDRURO is read-only"),
-    (0xEE190F1D, False, "mrc p15, 0, r0, c9, c13, 0: PMCCNTR"),
+    (0xEE190F3E, False, "mrc p15, 0, r0, c9, c14, 1: PMINTENSET"),
     (0xEC510F4E, False, "mrrc p15, 4, r0, r1, c14"),
     (0xEE000E10, False, "mcr p14"),
     (0xED900E00, False, "ldc p14"),

@@ -162,15 +162,26 @@ def cps(b: Builder, i: Decoded) -> None:
 # -- coprocessors 14 and 15: what User mode may reach; all else is UNDEFINED --------------------------------
 
 
-@instruction("MRC", "A8.8.107, B3.17, B8.2, C11.11", """
+@instruction("MRC", "A8.8.107, B3.17, B8.2, C11.11, C12", """
     TPIDRURW T1/A1    cond 1110 000 1 1101 Rt 1111 010 1 0000  slot=25
     TPIDRURO T1/A1    cond 1110 000 1 1101 Rt 1111 011 1 0000  slot=26
     CNTFRQ T1/A1      cond 1110 000 1 1110 Rt 1111 000 1 0000  slot=97 counters=3
-    CNTP_TVAL T1/A1   cond 1110 000 1 1110 Rt 1111 000 1 0010  timer=1 counters=8
-    CNTP_CTL T1/A1    cond 1110 000 1 1110 Rt 1111 001 1 0010  timer=0 counters=8
-    CNTV_TVAL T1/A1   cond 1110 000 1 1110 Rt 1111 000 1 0011  timer=5 counters=4
-    CNTV_CTL T1/A1    cond 1110 000 1 1110 Rt 1111 001 1 0011  timer=4 counters=4
-    PMUSERENR T1/A1   cond 1110 000 1 1001 Rt 1111 000 1 1110  value=0
+    CNTP_TVAL T1/A1   cond 1110 000 1 1110 Rt 1111 000 1 0010  system=1 counters=8
+    CNTP_CTL T1/A1    cond 1110 000 1 1110 Rt 1111 001 1 0010  system=0 counters=8
+    CNTV_TVAL T1/A1   cond 1110 000 1 1110 Rt 1111 000 1 0011  system=5 counters=4
+    CNTV_CTL T1/A1    cond 1110 000 1 1110 Rt 1111 001 1 0011  system=4 counters=4
+    PMCR T1/A1        cond 1110 000 1 1001 Rt 1111 000 1 1100  system=16 counters=16
+    PMCNTENSET T1/A1  cond 1110 000 1 1001 Rt 1111 001 1 1100  system=17 counters=16
+    PMCNTENCLR T1/A1  cond 1110 000 1 1001 Rt 1111 010 1 1100  system=18 counters=16
+    PMOVSR T1/A1      cond 1110 000 1 1001 Rt 1111 011 1 1100  system=19 counters=16
+    PMSELR T1/A1      cond 1110 000 1 1001 Rt 1111 101 1 1100  system=21 counters=16
+    PMCEID0 T1/A1     cond 1110 000 1 1001 Rt 1111 110 1 1100  system=22 counters=32
+    PMCEID1 T1/A1     cond 1110 000 1 1001 Rt 1111 111 1 1100  system=23 counters=32
+    PMCCNTR T1/A1     cond 1110 000 1 1001 Rt 1111 000 1 1101  system=24 counters=16
+    PMXEVTYPER T1/A1  cond 1110 000 1 1001 Rt 1111 001 1 1101  system=25 counters=16
+    PMXEVCNTR T1/A1   cond 1110 000 1 1001 Rt 1111 010 1 1101  system=26 counters=16
+    PMUSERENR T1/A1   cond 1110 000 1 1001 Rt 1111 000 1 1110  enabled=4
+    PMOVSSET T1/A1    cond 1110 000 1 1001 Rt 1111 011 1 1110  system=27 counters=32
     DBGDIDR T1/A1     cond 1110 000 1 0000 Rt 1110 000 1 0000  value=0x3515F021
     DBGDSCRint T1/A1  cond 1110 000 1 0000 Rt 1110 000 1 0001  value=0 flags=1
     DBGDRAR T1/A1     cond 1110 000 1 0001 Rt 1110 000 1 0000  value=0
@@ -178,8 +189,8 @@ def cps(b: Builder, i: Decoded) -> None:
 """)  # fmt: skip
 def mrc(b: Builder, i: Decoded) -> None:
     """User code reads its thread registers, the counters' frequency if the kernel lets it read a counter, the
-    timers that the kernel exports, that it may not use the performance monitors, and the identification of a debug
-    unit that is idle."""
+    timers and performance monitors that the kernel exports, whether it may use the latter (PMUSERENR), and the
+    identification of a debug unit that is idle."""
     if "flags" in i and i["Rt"] == PC:
         # DBGDSCRint read into APSR_nzcv: none of its status bits is set.
         for slot in (Slot.N, Slot.Z, Slot.C, Slot.V):
@@ -188,8 +199,11 @@ def mrc(b: Builder, i: Decoded) -> None:
     no_bad_registers(b, i, "Rt")
     if "counters" in i:
         _need_counter(b, i["counters"])
-    if "timer" in i:
-        b.set_reg(i["Rt"], b.system_get(i["timer"]).trunc(32))
+    if "system" in i:
+        b.set_reg(i["Rt"], b.system_get(i["system"]).trunc(32))
+        return
+    if "enabled" in i:
+        b.set_reg(i["Rt"], b.get(Slot.COUNTERS).field(i["enabled"], 1))
         return
     b.set_reg(i["Rt"], b.get(i["slot"]) if "slot" in i else i["value"])
 
@@ -197,8 +211,8 @@ def mrc(b: Builder, i: Decoded) -> None:
 @instruction("MRRC", "A8.8.108, B8.2, C11.11", """
     CNTPCT T1/A1  cond 1100 0101 Rt2 Rt 1111 0000 1110  counter=2
     CNTVCT T1/A1  cond 1100 0101 Rt2 Rt 1111 0001 1110  counter=1
-    CNTP_CVAL T1/A1  cond 1100 0101 Rt2 Rt 1111 0010 1110  counter=8 timer=2
-    CNTV_CVAL T1/A1  cond 1100 0101 Rt2 Rt 1111 0011 1110  counter=4 timer=6
+    CNTP_CVAL T1/A1  cond 1100 0101 Rt2 Rt 1111 0010 1110  counter=8 system=2
+    CNTV_CVAL T1/A1  cond 1100 0101 Rt2 Rt 1111 0011 1110  counter=4 system=6
     DBGDRAR T1/A1  cond 1100 0101 Rt2 Rt 1110 0000 0001
     DBGDSAR T1/A1  cond 1100 0101 Rt2 Rt 1110 0000 0010
 """)  # fmt: skip
@@ -212,8 +226,8 @@ def mrrc(b: Builder, i: Decoded) -> None:
         b.set_reg(i["Rt2"], 0)
         return
     _need_counter(b, i["counter"])
-    if "timer" in i:
-        value = b.system_get(i["timer"])
+    if "system" in i:
+        value = b.system_get(i["system"])
         low, high = value.trunc(32), (value >> 32).trunc(32)
     else:
         low, high = b.counter()
@@ -222,14 +236,14 @@ def mrrc(b: Builder, i: Decoded) -> None:
 
 
 @instruction("MCRR", "A8.8.99, B8.2", """
-    CNTP_CVAL T1/A1  cond 1100 0100 Rt2 Rt 1111 0010 1110  counter=8 timer=2
-    CNTV_CVAL T1/A1  cond 1100 0100 Rt2 Rt 1111 0011 1110  counter=4 timer=6
+    CNTP_CVAL T1/A1  cond 1100 0100 Rt2 Rt 1111 0010 1110  counter=8 system=2
+    CNTV_CVAL T1/A1  cond 1100 0100 Rt2 Rt 1111 0011 1110  counter=4 system=6
 """)  # fmt: skip
 def mcrr(b: Builder, i: Decoded) -> None:
     """What the generic timer's timers compare the counters with; UNDEFINED unless the kernel exports them."""
     no_bad_registers(b, i, "Rt", "Rt2")
     _need_counter(b, i["counter"])
-    b.system_set(i["timer"], b.reg(i["Rt"]).zext(64) | b.reg(i["Rt2"]).zext(64) << 32)
+    b.system_set(i["system"], b.reg(i["Rt"]).zext(64) | b.reg(i["Rt2"]).zext(64) << 32)
 
 
 def _need_counter(b: Builder, mask: int) -> None:
@@ -237,21 +251,32 @@ def _need_counter(b: Builder, mask: int) -> None:
     b.trap(TrapKind.UNDEFINED, when=(b.get(Slot.COUNTERS) & mask).eq(0))
 
 
-@instruction("MCR", "A8.8.98, B3.17", """
+@instruction("MCR", "A8.8.98, B3.17, C12", """
     TPIDRURW T1/A1  cond 1110 000 0 1101 Rt 1111 010 1 0000  slot=25
     CP15ISB T1/A1   cond 1110 000 0 0111 Rt 1111 100 1 0101
     CP15DSB T1/A1   cond 1110 000 0 0111 Rt 1111 100 1 1010
     CP15DMB T1/A1   cond 1110 000 0 0111 Rt 1111 101 1 1010
-    CNTP_TVAL T1/A1 cond 1110 000 0 1110 Rt 1111 000 1 0010  timer=1 counters=8
-    CNTP_CTL T1/A1  cond 1110 000 0 1110 Rt 1111 001 1 0010  timer=0 counters=8
-    CNTV_TVAL T1/A1 cond 1110 000 0 1110 Rt 1111 000 1 0011  timer=5 counters=4
-    CNTV_CTL T1/A1  cond 1110 000 0 1110 Rt 1111 001 1 0011  timer=4 counters=4
+    CNTP_TVAL T1/A1 cond 1110 000 0 1110 Rt 1111 000 1 0010  system=1 counters=8
+    CNTP_CTL T1/A1  cond 1110 000 0 1110 Rt 1111 001 1 0010  system=0 counters=8
+    CNTV_TVAL T1/A1 cond 1110 000 0 1110 Rt 1111 000 1 0011  system=5 counters=4
+    CNTV_CTL T1/A1  cond 1110 000 0 1110 Rt 1111 001 1 0011  system=4 counters=4
+    PMCR T1/A1       cond 1110 000 0 1001 Rt 1111 000 1 1100  system=16 counters=16
+    PMCNTENSET T1/A1 cond 1110 000 0 1001 Rt 1111 001 1 1100  system=17 counters=16
+    PMCNTENCLR T1/A1 cond 1110 000 0 1001 Rt 1111 010 1 1100  system=18 counters=16
+    PMOVSR T1/A1     cond 1110 000 0 1001 Rt 1111 011 1 1100  system=19 counters=16
+    PMSWINC T1/A1    cond 1110 000 0 1001 Rt 1111 100 1 1100  system=20 counters=16
+    PMSELR T1/A1     cond 1110 000 0 1001 Rt 1111 101 1 1100  system=21 counters=16
+    PMCCNTR T1/A1    cond 1110 000 0 1001 Rt 1111 000 1 1101  system=24 counters=16
+    PMXEVTYPER T1/A1 cond 1110 000 0 1001 Rt 1111 001 1 1101  system=25 counters=16
+    PMXEVCNTR T1/A1  cond 1110 000 0 1001 Rt 1111 010 1 1101  system=26 counters=16
+    PMOVSSET T1/A1   cond 1110 000 0 1001 Rt 1111 011 1 1110  system=27 counters=32
 """)  # fmt: skip
 def mcr(b: Builder, i: Decoded) -> None:
-    """The CP15 registers that User mode may write; the barriers are NOPs here (see DMB)."""
+    """The CP15 registers that User mode may write; the barriers are NOPs here (see DMB). Timers and performance
+    monitors are UNDEFINED unless the kernel exports them; PMUSERENR, PMINTENSET and PMINTENCLR always are."""
     no_bad_registers(b, i, "Rt")
-    if "timer" in i:
+    if "system" in i:
         _need_counter(b, i["counters"])
-        b.system_set(i["timer"], b.reg(i["Rt"]).zext(64))
+        b.system_set(i["system"], b.reg(i["Rt"]).zext(64))
     if "slot" in i:
         b.set(i["slot"], b.reg(i["Rt"]))
