@@ -176,5 +176,5 @@ class CapabilitySpaces(AddressSpaces):
             self._drop(key)
         objects = state.objects
         for gone in [key for key, root in self.roots.items() if objects.get(root.node.address) is not root.node]:
-            del self.roots[gone]
+            self.roots.pop(gone).space.close()
         state.space = self.of(state, state.current)

@@ -271,6 +271,8 @@ def forget_space(directory: PageDirectory) -> None:
     directory.tables.clear()
     directory.sections.clear()
     directory.asid = 0
+    if directory.space is not None:
+        directory.space.close()
     directory.space = None
 
 

@@ -24,6 +24,9 @@ class SpaceListener(Protocol):
     def changed(self, first_page: int, count: int) -> None:
         """The mappings of `count` virtual pages from `first_page` on are new, changed or gone."""
 
+    def closed(self) -> None:
+        """The address space is gone: nothing runs in it any more."""
+
 
 @final
 class KernelWindow:
@@ -80,6 +83,13 @@ class AddressSpace:
                 pages.pop(page, None)
         if self.listener is not None:
             self.listener.changed(first, count)
+
+    def close(self) -> None:
+        """Nothing will run here any more: what was derived from the address space can go."""
+        listener = self.listener
+        if listener is not None:
+            self.listener = None
+            listener.closed()
 
     def set_table(self, virtual: int, present: bool) -> None:
         """Say whether the 1 MiB slot of `virtual` has a page table: an unmapped page in it is then a page

@@ -202,6 +202,8 @@ class LlvmBackend:
             return 0
         head.count += 1
         if head.count >= self.hot:
+            if self.native.find(native, key):
+                return 0
             self._compile(native, key)
             if key in native.entries:
                 return 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import mmap
 import weakref
-from collections.abc import Container
 from typing import TYPE_CHECKING, Final, final
 
 from retrap.machine.llvm import helpers
@@ -132,32 +131,68 @@ class NativeSpace:
         self.code_pages: Final[dict[int, CodePage]] = {}
         self.writable: Final[dict[int, int]] = {}
         """Virtual page → physical page, of each entry in `writes`."""
+        self.number: Final = owner.next_number()
+        """Names this space in the owner's tables, for ever."""
         self.looked: Final[dict[int, str]] = {}
         """Virtual page → the store's name for it, of the pages that have been looked up there."""
         self.cache[:] = _EMPTY_CACHE
 
     def changed(self, first_page: int, count: int) -> None:
         """See `SpaceListener`: forget pointers to the pages, and the code that was read from them."""
-        reads, writes = self.reads, self.writes
-        if reads.runs:
-            for page in _among(first_page, count, reads.runs):
-                if reads.drop(page) is not None:
-                    self._windows[:] = EMPTY_WINDOWS
-        if writes.runs:
-            for page in _among(first_page, count, writes.runs):
-                self.close(page)
-        if self.looked:
-            for page in range(first_page, first_page + count):
+        last = first_page + count - 1
+        if self.reads.remove(first_page, last):
+            self._windows[:] = EMPTY_WINDOWS
+        if self.writable:
+            self._close(first_page, last)
+        if count == 1:
+            if self.looked:
+                self.looked.pop(first_page, None)
+            if first_page in self.code_pages:
+                self.drop(first_page, 0, 4096)
+            self._enter(first_page)
+            return
+        if self.looked or self.code_pages:
+            for page in range(first_page, last + 1):
                 self.looked.pop(page, None)
-        if self.code_pages:
-            for page in range(first_page, first_page + count):
                 if page in self.code_pages:
                     self.drop(page, 0, 4096)
 
-    @property
-    def number(self) -> int:
-        """Names this space in the owner's tables, as long as it lives."""
-        return id(self)
+    def closed(self) -> None:
+        """See `SpaceListener`: nothing will run here any more."""
+        self.clear()
+        writers = self.owner.writers
+        for page, physical in self.writable.items():
+            found = writers.get(physical)
+            if found is not None:
+                found.discard(self.number << 20 | page)
+        self.writable.clear()
+        self.owner.spaces.pop(self.number, None)
+
+    def _enter(self, page: int) -> None:
+        """A page that is mapped now is about to be used."""
+        entry = self.space.pages.get(page, 0)
+        if not entry & READ or page == LAST_PAGE:
+            return
+        physical = entry >> 4
+        memory = self.space.memory
+        region = memory.region(physical << 12)
+        if region is None:
+            return
+        distance = _distance(region, physical, page)
+        self.reads.add_page(page, distance)
+        if entry & WRITE and physical not in memory.watched:
+            self.writes.add_page(page, distance)
+            self._writes_to(page, physical)
+
+    def _writes_to(self, page: int, physical: int) -> None:
+        """Native code writes to a page from now on."""
+        self.writable[page] = physical
+        key = self.number << 20 | page
+        found = self.owner.writers.get(physical)
+        if found is None:
+            self.owner.writers[physical] = {key}
+        else:
+            found.add(key)
 
     def fill(self, page: int) -> None:
         """Let native code touch a virtual page directly, as far as its mapping allows."""
@@ -169,50 +204,58 @@ class NativeSpace:
         region = memory.region(physical << 12)
         if region is None:
             return
-        if entry & READ and page not in self.reads.runs:
-            self.reads.add(*self._row(page, READ, self.reads), _distance(region, physical, page))
-        if entry & _BOTH == _BOTH and physical not in memory.watched and page not in self.writes.runs:
-            first, last = self._row(page, _BOTH, self.writes)
-            self.writes.add(first, last, _distance(region, physical, page))
+        distance = _distance(region, physical, page)
+        if entry & READ and not self.reads.has(page):
+            first, last = self._row(page, region, READ, self.reads)
+            self.reads.add(first, last, distance)
+        if entry & _BOTH == _BOTH and physical not in memory.watched and not self.writes.has(page):
+            first, last = self._row(page, region, _BOTH, self.writes)
+            self.writes.add(first, last, distance)
             for one in range(first, last + 1):
-                frame = physical + one - page
-                self.writable[one] = frame
-                self.owner.writers.setdefault(frame, set()).add((self.number, one))
+                self._writes_to(one, physical + one - page)
 
-    def _row(self, page: int, rights: int, table: PageTable) -> tuple[int, int]:
+    def _row(self, page: int, region: RamRegion, rights: int, table: PageTable) -> tuple[int, int]:
         """First and last of the pages around `page` that native code may touch like it, and does not yet."""
         pages, watched = self.space.pages, self.space.memory.watched
-        region = self.space.memory.region(pages[page] >> 4 << 12)
-        assert region is not None
         lowest, highest = region.base >> 12, (region.end >> 12) - 1
         offset = (pages[page] >> 4) - page
-        found = []
-        for step in (-1, 1):
-            here = page
-            while here - page != step * REACH:
-                there = here + step
-                entry = pages.get(there)
-                if entry is None or entry >> 4 != there + offset or entry & rights != rights:
-                    break
-                frame = entry >> 4
-                if not lowest <= frame <= highest or there == LAST_PAGE or there in table.runs:
-                    break
-                if rights == _BOTH and frame in watched:
-                    break
-                here = there
-            found.append(here)
-        return found[0], found[1]
+        first = last = page
+        while page - first < REACH and self._like(first - 1, offset, rights, table, pages, watched):
+            if not lowest <= first - 1 + offset:
+                break
+            first -= 1
+        while last - page < REACH and self._like(last + 1, offset, rights, table, pages, watched):
+            if not last + 1 + offset <= highest:
+                break
+            last += 1
+        return first, last
+
+    def _like(
+        self, page: int, offset: int, rights: int, table: PageTable, pages: dict[int, int], watched: set[int]
+    ) -> bool:
+        """Whether a page has these rights and that distance to its physical page, and is not in the table."""
+        entry = pages.get(page, 0)
+        if entry >> 4 != page + offset or entry & rights != rights or page == LAST_PAGE or table.has(page):
+            return False
+        return rights != _BOTH or entry >> 4 not in watched
 
     def close(self, page: int) -> None:
-        """Native code must not write a page any more, nor the others of its run."""
-        run = self.writes.drop(page)
-        if run is None:
+        """Native code must not write a page any more."""
+        self._close(page, page)
+
+    def _close(self, first: int, last: int) -> None:
+        """Native code must not write pages `[first, last]` any more."""
+        if not self.writes.remove(first, last):
             return
         self._windows[:] = EMPTY_WINDOWS
-        for one in range(run.first, run.last + 1):
-            writers = self.owner.writers.get(self.writable.pop(one))
+        owners, base = self.owner.writers, self.number << 20
+        for page in range(first, last + 1):
+            physical = self.writable.pop(page, -1)
+            writers = owners.get(physical)
             if writers is not None:
-                writers.discard((self.number, one))
+                writers.discard(base | page)
+                if not writers:
+                    del owners[physical]
 
     def drop(self, page: int, start: int, end: int) -> None:
         """Forget the regions with code in bytes `[start, end)` of virtual page `page`."""
@@ -272,11 +315,6 @@ def _distance(region: RamRegion, physical: int, page: int) -> int:
     return (region.host + (physical << 12) - region.base - (page << 12)) & 0xFFFFFFFFFFFFFFFF
 
 
-def _among(first: int, count: int, pages: Container[int]) -> list[int]:
-    """Those of `count` pages from `first` on that are in `pages`."""
-    return [page for page in range(first, first + count) if page in pages]
-
-
 _EMPTY_CACHE: Final = memoryview(b"\xff" * CACHE_BYTES).cast("Q")
 
 
@@ -300,11 +338,14 @@ class Native:
         """PC | Thumb of the basic blocks that have run."""
         self.memory: Final = memory
         self.limit: Final = limit
-        self.writers: Final[dict[int, set[tuple[int, int]]]] = {}
-        """Physical page → (space, virtual page) of the write-table entries that point to it."""
-        self.sources: Final[dict[int, set[tuple[int, int]]]] = {}
-        """Physical page → (space, virtual page) from which compiled code was read. The watched pages."""
-        self.spaces: Final[weakref.WeakValueDictionary[int, NativeSpace]] = weakref.WeakValueDictionary()
+        self.writers: Final[dict[int, set[int]]] = {}
+        """Physical page → number of a space << 20 | virtual page, of the write-table entries that point to it."""
+        self.sources: Final[dict[int, set[int]]] = {}
+        """Physical page → number of a space << 20 | virtual page from which compiled code was read. The watched
+        pages."""
+        self.spaces: Final[dict[int, NativeSpace]] = {}
+        """Those that can still run, by number."""
+        self._numbers = 0
         self.library: Final[dict[int, list[Compiled]]] = {}
         """PC | Thumb → everything compiled for that entry, whatever the address space."""
         self.arena = Arena()
@@ -328,7 +369,13 @@ class Native:
         """Why there is no compiler, as a sentence."""
         memory.watcher = self.wrote
         if store is not None:
-            self._saver: Final = weakref.finalize(self, _save, store, self.library)
+            # (`reached` stands for this object, to which there can be no weak reference when it is compiled ahead.)
+            weakref.finalize(self.reached, _save, store, self.library)
+
+    def next_number(self) -> int:
+        """A name for a space."""
+        self._numbers += 1
+        return self._numbers
 
     def space(self, space: AddressSpace) -> NativeSpace:
         """The native side of an address space, made on first use."""
@@ -348,16 +395,14 @@ class Native:
         if sources is None:
             sources = self.sources[physical] = set()
             self.memory.watched.add(physical)
-            for number, virtual in self.writers.pop(physical, ()):
-                other = self.spaces.get(number)
-                if other is not None:
-                    other.close(virtual)
-        sources.add((native.number, page))
+            for key in tuple(self.writers.get(physical, ())):
+                self.spaces[key >> 20].close(key & 0xFFFFF)
+        sources.add(native.number << 20 | page)
 
     def unwatch(self, physical: int, native: NativeSpace, page: int) -> None:
         """No code from this virtual page any more."""
         sources = self.sources[physical]
-        sources.discard((native.number, page))
+        sources.discard(native.number << 20 | page)
         if not sources:
             del self.sources[physical]
             self.memory.watched.discard(physical)
@@ -367,18 +412,10 @@ class Native:
         end = address + size
         for page in range(address >> 12, (end + 4095) >> 12):
             sources = self.sources.get(page)
-            if sources is None:
-                continue
-            low, high = max(address - (page << 12), 0), min(end - (page << 12), 4096)
-            for number, virtual in tuple(sources):
-                native = self.spaces.get(number)
-                if native is not None:
-                    native.drop(virtual, low, high)
-                else:
-                    sources.discard((number, virtual))
-            if not sources and page in self.sources:
-                del self.sources[page]
-                self.memory.watched.discard(page)
+            if sources is not None:
+                low, high = max(address - (page << 12), 0), min(end - (page << 12), 4096)
+                for key in sorted(sources):
+                    self.spaces[key >> 20].drop(key & 0xFFFFF, low, high)
 
     # -- compiling ---------------------------------------------------------------------------------------
 
@@ -390,9 +427,7 @@ class Native:
                 return True
         if self.store is None:
             return False
-        page = key >> 12
-        if page not in native.looked:
-            self._look_up(self.store, native, page)
+        self._name(native, key >> 12)
         for record in self.shelf.get(key, ()):
             code = Code(native.space)
             parts = tuple(code.read(low, high) or b"" for low, high in record.spans)
@@ -400,20 +435,22 @@ class Native:
                 return True
         return False
 
-    def _look_up(self, store: Store, native: NativeSpace, page: int) -> None:
-        """Put on the shelf what the store has for a page."""
+    def _name(self, native: NativeSpace, page: int) -> str:
+        """The store's name for a page, of which the shelf now has what the store has."""
+        store, known = self.store, native.looked.get(page)
+        if store is None or known is not None:
+            return known or ""
         content = Code(native.space).read(page << 12, (page + 1) << 12)
         name = native.looked[page] = store.page_name(page, content) if content is not None else ""
         if content is not None and name not in self._shelved:
             self._shelved.add(name)
             for record in store.regions(name):
                 self.shelf.setdefault(record.key, []).append(record)
+        return name
 
     def _fetch(self, native: NativeSpace, record: Record, code: tuple[bytes, ...]) -> bool:
-        if self.enter is None:
-            self._make_enter()
-            if self.enter is None:
-                return False
+        if self.enter is None and not self._make_enter():
+            return False
         if self.arena.size > self.limit:
             self.flush()
         try:
@@ -489,7 +526,7 @@ class Native:
                 lowering.helps,
             )  # fmt: skip
             if made.key == region.key:
-                made.kept = native.looked.get(region.key >> 12, "")
+                made.kept = self._name(native, region.key >> 12)
                 made.entries = tuple(lowering.entries)
             self._keep(native, made)
 
@@ -511,20 +548,21 @@ class Native:
                 self.unavailable = f"llvmlite does not work: {error}"
         return self._compiler
 
-    def _make_enter(self) -> None:
-        """The way into native code; none where nothing can be compiled."""
+    def _make_enter(self) -> bool:
+        """The way into native code; whether there is one: not where nothing can be compiled."""
         from retrap.machine.llvm import trampoline
 
         text = trampoline.text() + miss_text() + helpers.missing_text()
         made = self._at_door(text, [trampoline.NAME, MISS, helpers.MISSING])
         if made is None:
-            return
+            return False
         address, self.miss, missing = made
         self.helpers = [missing] * len(helpers.INDEX)
         for native in self.spaces.values():
             self.equip(native.env)
         enter = trampoline.make_callable(address)
         self.enter = enter if self.log is None else self.log.logging(enter, Env.LOG)
+        return True
 
     def _make_helpers(self) -> None:
         """What regions call for floating point."""

@@ -7,7 +7,8 @@ that native code makes for the first time asks `miss`, a host function, which le
 
 What may be stored to may be loaded from too: the tables for stores hold for both.
 
-Runs fill on first use, like a TLB, and go as a whole when one of their pages changes.
+Runs fill on first use, like a TLB; a page that is mapped while its address space runs is entered at once, for it is
+about to be used.
 """
 
 from __future__ import annotations
@@ -34,61 +35,118 @@ def host_address(mapping: mmap.mmap) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(mapping))
 
 
-@final
-class Run:
-    """Virtual pages `[first, last]` with one distance."""
-
-    __slots__ = ("distance", "first", "last")
-
-    def __init__(self, first: int, last: int, distance: int) -> None:
-        self.first: Final = first
-        self.last: Final = last
-        self.distance: Final = distance
+MERGED: Final = 64
+"""Pages of the longest run that grows as its pages are mapped one by one."""
 
 
 @final
 class PageTable:
     """The tables of one direction, loads or stores, of one address space."""
 
-    __slots__ = ("_maps", "distances", "extents", "runs")
+    __slots__ = ("_maps", "distances", "extents", "used")
 
     def __init__(self) -> None:
         self._maps: Final = (mmap.mmap(-1, TABLE_BYTES), mmap.mmap(-1, TABLE_BYTES))
         self.distances: Final = memoryview(self._maps[0]).cast("Q")
         self.extents: Final = memoryview(self._maps[1]).cast("Q")
         """First byte of the run << 32 | its length in bytes."""
-        self.runs: Final[dict[int, Run]] = {}
-        """Virtual page → its run; what the tables say, for Python."""
+        self.used = False
+        """Whether there has ever been an entry."""
 
     def addresses(self) -> tuple[int, int]:
         """Host addresses of the two tables."""
         return host_address(self._maps[0]), host_address(self._maps[1])
 
-    def add(self, first: int, last: int, distance: int) -> None:
-        """Let native code touch pages `[first, last]`. Neighbours with the same distance join them."""
-        runs = self.runs
-        before, after = runs.get(first - 1), runs.get(last + 1)
-        if before is not None and before.distance == distance and last - before.first < 4 * REACH:
-            first = before.first
-        if after is not None and after.distance == distance and after.last - first < 4 * REACH:
-            last = after.last
-        count = last - first + 1
-        self.distances[first : last + 1] = memoryview(distance.to_bytes(8, "little") * count).cast("Q")
-        extent = first << 44 | count << 12
-        self.extents[first : last + 1] = memoryview(extent.to_bytes(8, "little") * count).cast("Q")
-        runs.update(dict.fromkeys(range(first, last + 1), Run(first, last, distance)))
+    def has(self, page: int) -> bool:
+        """Whether native code may touch a page."""
+        held: int = self.distances[page]
+        return held != 0
 
-    def drop(self, page: int) -> Run | None:
-        """Forget the run of a page; it is returned, if there was one. Windows are the caller's."""
-        run = self.runs.get(page)
-        if run is not None:
-            first, last = run.first, run.last
-            zero = memoryview(bytes(8 * (last - first + 1))).cast("Q")
-            self.distances[first : last + 1] = zero
-            self.extents[first : last + 1] = zero
-            for gone in range(first, last + 1):
-                del self.runs[gone]
-        return run
+    def add(self, first: int, last: int, distance: int) -> None:
+        """Let native code touch pages `[first, last]`, which it did not yet. Neighbours with the same distance join
+        them."""
+        self.used = True
+        count = last - first + 1
+        self.distances[first : last + 1] = _repeated(distance, count)
+        before, after = self._start(first - 1, distance), self._end(last + 1, distance)
+        if last - before < 4 * REACH:
+            first = before
+        if after - first < 4 * REACH:
+            last = after
+        self._extend(first, last)
+
+    def add_page(self, page: int, distance: int) -> None:
+        """As `add`, for one page of many that are mapped one after the other: runs that are as long as each other
+        join, up to `MERGED` pages, so that no page is written often."""
+        self.used = True
+        self.distances[page] = distance
+        first = last = page
+        while True:
+            length = last - first + 1
+            if length >= MERGED:
+                break
+            before, after = self._start(first - 1, distance), self._end(last + 1, distance)
+            if before < first and first - before == length:
+                first = before
+            elif after > last and after - last == length:
+                last = after
+            else:
+                break
+        if first == last:
+            self.extents[page] = page << 44 | 4096
+        else:
+            self._extend(first, last)
+
+    def remove(self, first: int, last: int) -> bool:
+        """Keep native code from pages `[first, last]`; what is left of their runs stays. Whether anything has
+        changed: then windows have to go too, which are the caller's."""
+        if not self.used:
+            return False
+        distances = self.distances
+        if first == last:
+            distance: int = distances[first]
+            if not distance:
+                return False
+            before, after = self._start(first, distance), self._end(last, distance)
+            distances[first] = 0
+            self.extents[first] = 0
+        else:
+            count = last - first + 1
+            none = bytes(8 * count)
+            if distances[first : last + 1] == memoryview(none).cast("Q"):
+                return False
+            before, after = self._start(first, distances[first]), self._end(last, distances[last])
+            distances[first : last + 1] = memoryview(none).cast("Q")
+            self.extents[first : last + 1] = memoryview(none).cast("Q")
+        if before < first:
+            self._extend(before, first - 1)
+        if after > last:
+            self._extend(last + 1, after)
+        return True
+
+    def _start(self, page: int, distance: int) -> int:
+        """First page of the run that `page` is in, if it is in one of that distance; else the page after it."""
+        if page < 0 or not distance or self.distances[page] != distance:
+            return page + 1
+        extent: int = self.extents[page]
+        return extent >> 44
+
+    def _end(self, page: int, distance: int) -> int:
+        """Last page of the run that `page` is in, if it is in one of that distance; else the page before it."""
+        if page > LAST_PAGE or not distance or self.distances[page] != distance:
+            return page - 1
+        extent: int = self.extents[page]
+        return (extent >> 44) + (extent >> 12 & 0xFFFFF) - 1
+
+    def _extend(self, first: int, last: int) -> None:
+        """Make a run of pages that have one distance."""
+        count = last - first + 1
+        self.extents[first : last + 1] = _repeated(first << 44 | count << 12, count)
+
+
+def _repeated(value: int, count: int) -> memoryview:
+    """A table's part."""
+    return memoryview(value.to_bytes(8, "little") * count).cast("Q")
 
 
 EMPTY_WINDOWS: Final = (

@@ -363,8 +363,6 @@ def test_what_is_kept_about_pages_does_not_grow() -> None:
 
 
 def test_a_space_that_nobody_uses_any_more_goes() -> None:
-    import gc
-
     pair = Pair(1, hot=1)
     pair.load(arm(0xE5820000, SVC))
     pair.space = 1
@@ -372,9 +370,11 @@ def test_a_space_that_nobody_uses_any_more_goes() -> None:
     native = pair.native.native
     assert len(native.spaces) == 1
     for machine in pair.sides:
-        del machine.spaces[1]
-    gc.collect()
+        machine.spaces.pop().close()
     assert len(native.spaces) == 0
+    assert not native.sources
+    assert not any(native.writers.values())
+    assert not native.memory.watched
     pair.space = 0
     both_run(pair, CODE, r2=DATA)
     pair.load(arm(MOV_R0_2, SVC))  # its page was watched for both
