@@ -30,12 +30,13 @@ class Facts:
     """Of a block, wherever it lies."""
 
     __slots__ = (
-        "_target", "_target2", "calls", "choice", "ends", "floats", "forks", "it", "lowerable", "modes", "plain",
-        "sets", "state", "switches",
+        "_target", "_target2", "calls", "choice", "computes", "ends", "floats", "forks", "it", "lowerable", "modes",
+        "plain", "sets", "state", "switches",
     )  # fmt: skip
 
     def __init__(self, block: Block) -> None:
         insts = (*block.prologue, *block.body)
+        read = {inst.imm for inst in insts if inst.op is Op.GET}
         self.lowerable: Final = (
             not any(_evaluated(inst) for inst in insts)
             and (block.trap < 0 or block.trap == TrapKind.SVC)
@@ -67,6 +68,10 @@ class Facts:
         """It may go on behind the instruction although it branches."""
         self._target: Final = targets[0] if chosen is None else chosen[1]
         self._target2: Final = targets[1] if chosen is None else chosen[1]
+
+        plainly = self._target is None and not self.calls and Slot.LR not in read and Slot.SP not in read
+        self.computes: Final = block.branches and plainly
+        """It goes to a place that is neither constant nor, as far as registers tell, one to return to."""
 
     def target(self, address: int) -> int | None:
         """Where the block goes from `address` if it `forks` or is taken, where that is constant; else None.

@@ -48,9 +48,13 @@ class Budgets:
                 self.paid.add(address)
 
 
-def circling(runs: dict[int, list[Step]]) -> set[int]:
-    """The basic blocks in loops that call nothing: those that lead back to themselves (Tarjan's algorithm)."""
-    ways = {key: [] if run[-1].facts.calls else _ways(run, runs) for key, run in runs.items()}
+def circling(runs: dict[int, list[Step]], jumps: dict[int, list[int]]) -> set[int]:
+    """The basic blocks in loops that call nothing: those that lead back to themselves (Tarjan's algorithm).
+    `jumps`: where computed jumps may go on, by what they end."""
+    ways = {
+        key: [] if run[-1].facts.calls else [*_ways(run, runs), *jumps.get(key, ())]
+        for key, run in runs.items()
+    }
     found: set[int] = set()
     order: dict[int, int] = {}
     low: dict[int, int] = {}

@@ -12,8 +12,9 @@ In `Shape.TUNED`, flags that nobody has asked for cross from one basic block to 
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Final, final
 
 from retrap.machine.context import Slot
@@ -63,10 +64,11 @@ class Lowering(Accesses):
         shape: Shape,
         logs: bool = False,
         wanted: Container[int] = frozenset(),
+        jumps: Mapping[int, list[int]] = MappingProxyType({}),
     ) -> None:
         """`runs`: the region's basic blocks, the entry's first; each a list of consecutive instructions. `logs`: it
         writes the instruction log. `wanted`: PC | Thumb where the region, if it is TUNED, is to be entered too;
-        loops, and what calls return to, are such in any case."""
+        loops, and what calls return to, are such in any case. `jumps`: see `Region`."""
         super().__init__(runs[0][0], shape is Shape.TUNED)
         self.function: Final = name
         self.logs: Final = logs
@@ -76,6 +78,7 @@ class Lowering(Accesses):
         self.entries: Final[list[int]] = [self.entry]
         """Where the region may be entered: it looks at PC and Thumb in the context."""
         self._wanted: Final = wanted
+        self._jumps: Final = jumps
         self._budgets = Budgets({}, (), False)
         self._rest = 0  # instructions paid for beyond the current basic block
         self._edges: list[tuple[str, int, str]] = []  # (label, instructions to give back, where to go on)
@@ -104,10 +107,13 @@ class Lowering(Accesses):
                 also = key in self.returns or key in loops or key in self._wanted
                 if also and run[0].it == 0 and key != self.entry:
                     self.entries.append(key)
-        self._budgets = Budgets(self.runs, {*self.entries, *self.returns}, self.tuned and not self.logs)
+        doors = {way for ways in self._jumps.values() for way in ways}
+        shared = self.tuned and not self.logs
+        self._budgets = Budgets(self.runs, {*self.entries, *self.returns, *doors}, shared)
         for key in self.entries:
             self._version(key, ())
-        self._circles = circling(self.runs) if self.tuned else set()
+        jumps = {key: self._jumps.get(run[-1].key, []) for key, run in self.runs.items()}
+        self._circles = circling(self.runs, jumps) if self.tuned else set()
         while self._queue:
             self._run(*self._queue.pop())
         return "\n".join([*self._head(), *self.main, *self.asides, *self._tail(), "}"])
@@ -278,7 +284,7 @@ class Lowering(Accesses):
             self._go(taken if condition else step.following, step.after)
             return True
         chosen, after = self.force(condition), step.after
-        forms = self._hand_over(taken, step.following, after)
+        forms = self._hand_over([taken, step.following], after)
         ways = [self._edge(target, after, forms) for target in (taken, step.following)]
         self.out.append(f"br i1 {chosen}, label %{ways[0]}, label %{ways[1]}")
         for label, back, way in self._edges:
@@ -356,8 +362,11 @@ class Lowering(Accesses):
             self._go(constant, step.after)
             return True
         where = self.force(target)
-        self._write_pending()
-        self._return(where, step)
+        if self._jumps.get(step.key) and not step.after:
+            self._jump(where, step)
+        else:
+            self._write_pending()
+            self._return(where, step)
         return True
 
     def _advance_it(self, step: Step) -> None:
@@ -368,7 +377,7 @@ class Lowering(Accesses):
 
     def _go(self, target: int, it: int) -> None:
         """Continue at a constant place."""
-        forms = self._hand_over(target, target, it)
+        forms = self._hand_over([target], it)
         self._give_back(self._over(target, it))
         self.out.append(f"br label %{self._way(target, it, forms)}")
 
@@ -391,10 +400,10 @@ class Lowering(Accesses):
             have = self.define("load i64, ptr %budget")
             self.out.append(f"store i64 {self.define(f'add i64 {have}, {instructions}')}, ptr %budget")
 
-    def _hand_over(self, target: int, other: int, it: int) -> Forms:
-        """Before going on at one of two places: leave unwritten flags for the next block, if it is in the region
+    def _hand_over(self, targets: list[int], it: int) -> Forms:
+        """Before going on at one of some places: leave unwritten flags for the next block, if it is in the region
         and lowered for that; else write them. The forms that are left."""
-        inside = [key for key in (target, other) if self._inside(key, it)]
+        inside = [key for key in targets if self._inside(key, it)]
         mode: Forms = STICKY_FORM if self._sticky else ()
         carried = None
         if self.tuned and self._late and inside:
@@ -435,14 +444,36 @@ class Lowering(Accesses):
         self._give_back(self._rest)
         if self.returns and not step.after:
             # Calls inside the region return inside it.
-            key = where
-            if Slot.THUMB in step.facts.sets:
-                key = self.define(f"or i32 {where}, {self.force(self._get(Slot.THUMB, 32))}")
-            elif step.key & 1:
-                key = self.define(f"or i32 {where}, 1")
-            self.out.append(f"store i32 {key}, ptr %goes")
+            self.out.append(f"store i32 {self._key(where, step)}, ptr %goes")
             self.out.append("br label %dispatch")
             return
+        self._elsewhere(where, step)
+
+    def _key(self, where: str, step: Step) -> str:
+        """The same address with the instruction set that it is in."""
+        if Slot.THUMB in step.facts.sets:
+            return self.define(f"or i32 {where}, {self.force(self._get(Slot.THUMB, 32))}")
+        return self.define(f"or i32 {where}, 1") if step.key & 1 else where
+
+    def _jump(self, where: str, step: Step) -> None:
+        """Continue at one of some places in the region, or elsewhere."""
+        ways, key = self._jumps[step.key], self._key(where, step)
+        late, self._late = self._late, True  # nothing that is unwritten is set by this instruction
+        forms = self._hand_over(ways, 0)
+        self._late = late
+        self._give_back(self._rest)
+        self.fresh += 1
+        label = f"j{self.fresh}"
+        cases = " ".join(f"i32 {way}, label %{self._version(way, forms)}" for way in ways)
+        self.out.append(f"switch i32 {key}, label %{label} [{cases}]")
+        self._label(label)
+        side = self.enter_side(False)
+        self._write_all()
+        self._elsewhere(where, step)
+        self.leave_side(side)
+
+    def _elsewhere(self, where: str, step: Step) -> None:
+        """Leave for an address known when the code runs."""
         wide = self.define(f"zext i32 {where} to i64")
         value = self.define(f"shl i64 {wide}, 32")
         if step.after:

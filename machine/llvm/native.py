@@ -481,9 +481,12 @@ class Native:
         limit = TUNED_LIMIT if tuned else QUICK_LIMIT
         regions: list[Region] = []
         inside: set[int] = set()
+        doors = sorted(native.entries) if tuned else []
         for key in keys:
             # What lies in a region that is made now is most likely reached there only.
-            region = discover(native.space, key, self.reached, limit, tuned) if key not in inside else None
+            region = None
+            if key not in inside:
+                region = discover(native.space, key, self.reached, limit, tuned, doors)
             if region is not None:
                 regions.append(region)
                 inside.update(run[0].key for run in region.runs)
@@ -495,7 +498,7 @@ class Native:
         names = [f"r{region.key:x}" for region in regions]
         wanted = frozenset(keys)
         lowerings = [
-            Lowering(name, region.runs, shape, self.log is not None, wanted)
+            Lowering(name, region.runs, shape, self.log is not None, wanted, region.jumps)
             for name, region in zip(names, regions, strict=True)
         ]
         texts = [lowering.text() for lowering in lowerings]

@@ -7,7 +7,8 @@ and a callee is compiled once; very hot regions take callees in.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from bisect import bisect_left
+from collections.abc import Container, Sequence
 from typing import Final, final
 
 from retrap.machine.arm.translate import translate
@@ -18,6 +19,13 @@ from retrap.machine.space import EXECUTE, AddressSpace
 
 MAX_SPREAD: Final = 1 << 13
 """Bytes from the entry beyond which a jump leaves the region."""
+
+JUMP_BACK: Final = 512
+JUMP_AHEAD: Final = 2048
+"""Bytes before and after a computed jump in which its targets are looked for."""
+
+JUMP_WAYS: Final = 40
+"""Targets of a computed jump at most."""
 
 MAX_BLOCK: Final = 128
 """Instructions of a compiled basic block at most, but for those that finish an IT block."""
@@ -84,11 +92,13 @@ class Code:
 class Region:
     """What to compile: `runs` of steps, the entry's first; and the code bytes that it stands for."""
 
-    __slots__ = ("code", "instructions", "key", "runs", "spans")
+    __slots__ = ("code", "instructions", "jumps", "key", "runs", "spans")
 
-    def __init__(self, key: int, runs: list[list[Step]], code: Code) -> None:
+    def __init__(self, key: int, runs: list[list[Step]], jumps: dict[int, list[int]], code: Code) -> None:
         self.key: Final = key  # PC | Thumb of its entry
         self.runs: Final = runs
+        self.jumps: Final = jumps
+        """PC | Thumb of a computed jump → where it may go on in the region."""
         self.instructions: Final = sum(len(run) for run in runs)
         self.spans: Final = _merged(runs)
         """Virtual byte ranges [start, end) of the code, ascending, apart."""
@@ -105,16 +115,25 @@ def _merged(runs: list[list[Step]]) -> tuple[tuple[int, int], ...]:
     return tuple(spans)
 
 
-def discover(space: AddressSpace, key: int, reached: Container[int], limit: int, inline: bool) -> Region | None:
+def discover(
+    space: AddressSpace,
+    key: int,
+    reached: Container[int],
+    limit: int,
+    inline: bool,
+    doors: Sequence[int] = (),
+) -> Region | None:
     """The region entered at PC | Thumb `key`, outside an IT block; None if it starts with what the evaluator does.
 
     Basic blocks that were not `reached` (PC | Thumb of their heads) stay out: most code never runs. `inline`: calls
-    to constant addresses belong to the region.
+    to constant addresses belong to the region. `doors`: PC | Thumb of what has been jumped to from other regions,
+    ascending: computed jumps may go to those that are near.
     """
     code = Code(space)
     steps: dict[int, Step] = {}
     heads = {key}
     queue = [key]
+    jumps: dict[int, list[int]] = {}
     while queue and len(steps) < limit:
         here, it = queue.pop(0), 0
         while len(steps) < limit:
@@ -143,6 +162,9 @@ def discover(space: AddressSpace, key: int, reached: Container[int], limit: int,
                         ways.append(following)
                 if known.forks:
                     ways.append(following)
+                if known.computes and doors:
+                    jumps[here] = found = _near(here, doors)
+                    ways += found
                 for way in ways:
                     near = abs(way - key) < MAX_SPREAD or inline
                     if way not in heads and step.after == 0 and near and way in reached:
@@ -151,7 +173,17 @@ def discover(space: AddressSpace, key: int, reached: Container[int], limit: int,
                 break
             it = step.after
             here = following
-    return Region(key, _runs(key, steps, heads), code) if steps else None
+    if not steps:
+        return None
+    runs = _runs(key, steps, heads)
+    inside = {run[0].key for run in runs if run[0].it == 0}
+    return Region(key, runs, {at: [way for way in ways if way in inside] for at, ways in jumps.items()}, code)
+
+
+def _near(here: int, doors: Sequence[int]) -> list[int]:
+    """Where a jump at `here` may go: a table's branches lie around it, most behind it."""
+    low, high = bisect_left(doors, here - JUMP_BACK), bisect_left(doors, here + JUMP_AHEAD)
+    return [door for door in doors[low:high] if (door ^ here) & 1 == 0][:JUMP_WAYS]
 
 
 def _runs(entry: int, steps: dict[int, Step], heads: set[int]) -> list[list[Step]]:

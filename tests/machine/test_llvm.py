@@ -304,6 +304,37 @@ def test_one_region_has_both_instruction_sets_and_branches_on_zero() -> None:
         compile_as(pair, Shape.TUNED, CODE)
 
 
+def test_a_table_of_jumps_stays_inside_once_its_targets_are_known() -> None:
+    """An interpreter of bytes: 0 adds, 1 doubles, 2 ends; by TBB, and by a load of PC on a condition."""
+    thumb = struct.pack(
+        # again: ldrb r1, [r0], #1; tbb [pc, r1]; the table; adds r2, #1; b again; adds r2, r2; b again; bx lr
+        "<HHHHHHHHHHH",
+        0xF810, 0x1B01, 0xE8DF, 0xF001, 0x0402, 0x0006, 0x3201, 0xE7F7, 0x1892, 0xE7F5, 0x4770,
+    )  # fmt: skip
+    table = (
+        # again: ldrb r1, [r0], #1; cmp r1, #2; ldrls pc, [pc, r1, lsl #2]; svc; the table; …
+        0xE4D01001, 0xE3510002, 0x979FF101, SVC, CODE + 28, CODE + 36, CODE + 44,
+        0xE2822001, 0xEAFFFFF6, 0xE0822002, 0xEAFFFFF4, BX_LR,
+    )  # fmt: skip
+    pair = Pair(0)
+    for start, code in ((CODE + 0x1000 | 1, thumb), (CODE, arm(*table))):
+        pair.load(code, start & ~1)
+        pair.load(arm(SVC), CODE + 0x2000)
+        program = random.Random(1).choices((0, 1), k=90)
+        for machine in pair.sides:
+            machine.memory.write(RAM + 0x3000, bytes((*program, 2)))
+        for budget in (*range(1, 40), 10_000):
+            for _ in range(4):
+                both_run(pair, start, budget, R0=DATA, R2=0, R14=CODE + 0x2000)
+        compiled = pair.native.native.space(pair.sides[1].spaces[0]).entries[start]
+        compile_as(pair, Shape.TUNED, start)
+        for budget in (*range(1, 40), 10_000):
+            both_run(pair, start, budget, R0=DATA, R2=0, R14=CODE + 0x2000)
+        made = pair.native.native.space(pair.sides[1].spaces[0]).entries[start]
+        assert made.shape is Shape.TUNED
+        assert len(made.heads) >= 4 > len(compiled.heads)
+
+
 @pytest.mark.parametrize("shape", Shape)
 def test_rights_taken_away_hold_at_once(shape: Shape) -> None:
     pair = Pair(1, hot=1)
