@@ -7,7 +7,8 @@ each class, so that a campaign that was stopped goes on where it was; the table 
 end. An oracle that is not installed is named, and the campaign goes on with the other. `--record
 docs/isa-campaign.json` also keeps the counts, for the table in the documentation.
 
-Exit status: 0, no unexplained differences; 1, some; 2, there is no oracle, or no such class; 130, interrupted.
+Exit status: 0, no unexplained differences; 1, some; 2, there is no oracle for any of the classes, or no such class;
+130, interrupted.
 """
 
 from __future__ import annotations
@@ -70,6 +71,9 @@ def oracles() -> tuple[frozenset[str], list[str]]:
     elif not any(map(shutil.which, qemu_cpu.COMPILERS)):
         found.remove("qemu")
         lacks.append(f"qemu-arm needs {' or '.join(qemu_cpu.COMPILERS)} (Debian: gcc-arm-linux-gnueabi)")
+    elif problem := qemu_cpu.problem():
+        found.remove("qemu")
+        lacks.append(problem)
     return frozenset(found), lacks
 
 
@@ -113,11 +117,18 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     total = sum(result["cases"] for result in results.values())
     bad = sum(result["unexplained"] for result in results.values())
     lines.append(f"{len(results)} classes, {total} cases, {bad} unexplained differences")
+    if idle := uncompared(results):
+        lines.append(f"compared with nothing, for want of the CPU that could: {', '.join(idle)}")
     names: Counter[str] = Counter()
     for result in results.values():
         names.update(result["known"])
     lines += [f"  known: {count:8}  {name}" for name, count in sorted(names.items())]
     return "\n".join(lines)
+
+
+def uncompared(results: dict[str, dict[str, Any]]) -> list[str]:
+    """Classes that none of the CPUs that are here could be asked about."""
+    return sorted(title for title, result in results.items() if not any(result["compared"].values()))
 
 
 def keep(path: Path, state: dict[str, Any]) -> None:
@@ -182,6 +193,8 @@ def main() -> int:
         recorded.update((title, result["compared"]) for title, result in chosen.items())
         lines = (f"  {json.dumps(title)}: {json.dumps(counts)}" for title, counts in sorted(recorded.items()))
         options.record.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    if len(uncompared(chosen)) == len(chosen):
+        return 2
     return 1 if any(result["unexplained"] for result in chosen.values()) else 0
 
 

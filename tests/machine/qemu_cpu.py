@@ -37,6 +37,19 @@ def available() -> bool:
     return shutil.which("qemu-arm") is not None and any(map(shutil.which, COMPILERS))
 
 
+def problem() -> str:
+    """Why programs that are built here do not run under qemu-arm, for people; empty if they do."""
+    compiler = next(c for c in COMPILERS if shutil.which(c))
+    with tempfile.TemporaryDirectory() as directory:
+        program = f"{directory}/program"
+        for command in ([compiler, "-static", "-x", "c", "-", "-o", program], ["qemu-arm", program]):
+            done = subprocess.run(command, input="int main(void) { return 0; }", capture_output=True, text=True)
+            if done.returncode:
+                said = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
+                return f"{command[0]} does not work here: {said}"
+    return ""
+
+
 class Qemu:
     """Runs batches. The driver is built once, in a directory of its own."""
 
