@@ -7,34 +7,16 @@ uses, such as flags that the next instruction overwrites, costs nothing further 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final
 
 from retrap.machine.ir.builder import MASK, fold
 from retrap.machine.ir.ops import Inst, Op
+from retrap.machine.llvm.nodes import Node as Node
+from retrap.machine.llvm.nodes import Operand as Operand
+from retrap.machine.llvm.nodes import comparison
 
 DEEP: Final = 60
 """Operations that a node may stand on before it is written out: bounds recursion."""
-
-
-@final
-class Node:
-    """An operation that has not been written out, or only for some paths."""
-
-    __slots__ = ("a", "b", "c", "depth", "imm", "name", "op", "width")
-
-    def __init__(self, op: Op, width: int, imm: int, a: Operand, b: Operand, c: Operand, depth: int) -> None:
-        self.op: Final = op
-        self.width: Final = width
-        self.imm: Final = imm
-        self.a: Final = a
-        self.b: Final = b
-        self.c: Final = c
-        self.depth: Final = depth
-        self.name = ""  # the LLVM value, once written out on the main path
-
-
-Operand = int | str | Node
-"""What a value is while lowering: a constant, the name of an LLVM value, or an operation still to be written."""
 
 
 class Emitter:
@@ -69,8 +51,17 @@ class Emitter:
                 return folded(op, width, imm, a, b, c)
         elif isinstance(a, Node) and op is Op.TRUNC and a.op is Op.ZEXT and a.width == imm:
             return a.a
+        elif b == 0 and op is Op.AND and isinstance(b, int):
+            return 0
         elif b == 0 and op in (Op.OR, Op.XOR, Op.ADD, Op.SUB) and isinstance(b, int):
             return a
+        if op in _ASKING and width == _ASKING[op]:
+            found = comparison(op, a, b)
+            if found is not None:
+                op, a, b = found
+                width = 32
+        elif op is Op.XOR and (a is b or (isinstance(a, str) and a == b)):
+            return 0
         depth = 1
         for x in (a, b, c):
             if isinstance(x, Node) and not x.name and x.depth >= depth:
@@ -109,6 +100,10 @@ class Emitter:
     def leave_side(self, state: tuple[list[str], dict[Node, str] | None]) -> None:
         """Go on where the side path began."""
         self.out, self._local = state
+
+
+_ASKING: Final = {Op.EQ: 32, Op.NE: 32, Op.AND: 1}
+"""Operations that may ask for a comparison → bits of their operands."""
 
 
 def folded(op: Op, width: int, imm: int, a: int, b: int, c: int) -> int:

@@ -41,7 +41,7 @@ class _Describer:
             return (0, x)
         if isinstance(x, str):
             return self._leaf(x, width)
-        if x.name:
+        if x.name and x.op not in _COMPARISONS:
             return self._leaf(x.name, width)
         known = self._forms.get(x)
         if known is not None:

@@ -279,6 +279,47 @@ def test_accesses_that_are_checked_together_fault_where_each_would(shape: Shape)
                 both_run(pair, CODE, R0=1, r1=2, r2=edge + offset & 0xFFFFFFFF, r4=4, r5=5)
 
 
+COMPARING = {
+    "cmp r0, r1": 0xE1500001,
+    "cmp r0, #0": 0xE3500000,
+    "cmp r0, #1": 0xE3500001,
+    "cmp r0, #0x80000000": 0xE3500102,
+    "cmn r0, r1": 0xE1700001,
+    "cmn r0, #0": 0xE3700000,
+    "cmn r0, #7": 0xE3700007,
+    "cmn r0, #0x80000000": 0xE3700102,
+    "subs r3, r0, r1": 0xE0503001,
+    "subs r0, r0, r1": 0xE0500001,
+    "subs r0, r0, r0": 0xE0500000,
+    "rsbs r3, r0, #5": 0xE2703005,
+    "adds r0, r0, #1": 0xE2900001,
+    "sbcs r3, r0, r1": 0xE0D03001,
+    "tst r0, r1": 0xE1100001,
+    "eors r3, r0, r0": 0xE0303000,
+}
+
+
+@pytest.mark.parametrize("word", COMPARING.values(), ids=list(COMPARING))
+def test_every_condition_after_every_kind_of_comparison(word: int) -> None:
+    """In the same block, as a choice; in others, as branches, with flags carried as they would be computed."""
+    code = [word]
+    for condition in range(14):
+        # orr<c> r4, r4, #1 << 2 * c; b<c> over; add r5, r5, #1 << 2 * c
+        rotated = (16 - condition & 15) << 8 | 1
+        code += [condition << 28 | 0x03844000 | rotated, condition << 28 | 0x0A000000, 0xE2855000 | rotated]
+    pair = Pair(0)
+    pair.load(arm(*code, SVC))
+    pair.native.native.reached.update(CODE + 4 * n for n in range(len(code) + 1))
+    compile_as(pair, Shape.TUNED, CODE)
+    edges = (0, 1, 2, 5, 6, 0x7FFFFFFF, 0x80000000, 0x80000001, 0xFFFFFFF9, 0xFFFFFFFF)
+    for x in edges:
+        for y in edges:
+            assert both_run(pair, CODE, r0=x, r1=y, r4=0, r5=0).kind is TrapKind.SVC
+    (compiled,) = pair.native.native.library[CODE]
+    assert compiled.shape is Shape.TUNED
+    assert len(compiled.heads) > 14
+
+
 # ARM: again: blx count; subs r5, #1; bne again; svc. Thumb: count: movs r0, #3; round: subs r0, #1;
 # cbz r0, done; adds r1, #1; b round; done: bx lr.
 CALLER = arm(0xFA000002, 0xE2555001, 0x1AFFFFFC, SVC)
