@@ -148,6 +148,25 @@ def here(path: Path, backend: str, counted: bool) -> dict[str, object]:
     return result
 
 
+COLUMNS = ("A32 soft", "A32 hard", "Thumb soft", "Thumb hard")
+
+
+def table(verdicts: list[tuple[Build, bool]]) -> str:
+    """Programs against instruction set and floating point: how many builds there were, how many the same."""
+    cells: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for build, same in verdicts:
+        program, _, options = build.name.partition("-")
+        hard = any(unit in options for unit in ("hard", "vfp", "neon"))
+        column = f"{'Thumb' if 'thumb' in options else 'A32'} {'hard' if hard else 'soft'}"
+        cells[program][column].append(same)
+    lines = [f"{'program':14}" + "".join(f"{column:>14}" for column in COLUMNS)]
+    for program, found in cells.items():
+        counts = (found[column] for column in COLUMNS)
+        texts = (f"{sum(c)} of {len(c)}" if not all(c) else f"{len(c)} same" if c else "-" for c in counts)
+        lines.append(f"{program:14}" + "".join(f"{text:>14}" for text in texts))
+    return "\n".join(lines)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--backend", default="auto")
@@ -161,6 +180,7 @@ def main() -> int:
         return 2
     different = 0
     recorded = {}
+    verdicts: list[tuple[Build, bool]] = []
     outputs: dict[str, set[object]] = defaultdict(set)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -186,6 +206,7 @@ def main() -> int:
             except subprocess.CalledProcessError:
                 sys.stdout.write(f"{build.name:28} cannot be built\n")
                 different += 1
+                verdicts.append((build, False))
                 continue
             theirs = on_qemu(build, path)
             try:
@@ -194,6 +215,7 @@ def main() -> int:
                 mine = {"died": str(error)}
             same = mine == theirs
             different += not same
+            verdicts.append((build, same))
             output = str(theirs["output"])
             if build.family:
                 outputs[build.family].add(output)
@@ -213,6 +235,7 @@ def main() -> int:
         results = KEPT / "results.json"
         before = json.loads(results.read_text()) if results.exists() else {}
         results.write_text(json.dumps(before | recorded, indent=1) + "\n")
+    sys.stdout.write("\n" + table(verdicts) + "\n\n")
     for family, seen in outputs.items():
         if len(seen) > 1:
             sys.stdout.write(f"{family}: its builds give {len(seen)} outputs\n")

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import campaign
+import programs
 import pytest
 import qemu_cpu
 
@@ -140,3 +141,13 @@ def test_programs_without_compilers_and_sources(tmp_path: Path) -> None:
     assert "no libraries: there is no apt-get to download Debian's sources with; they are left out\n" in done.stderr
     assert "arm-none-eabi-gcc is not installed: its programs are left out\n" in done.stderr
     assert done.stderr.endswith("nothing to run\n")
+
+
+def test_the_table_of_programs() -> None:
+    names = ("zlib-soft-arm", "zlib-hard-thumb", "floating-neon-arm-O2", "floating-vfp-arm-O0")
+    verdicts = [(programs.Build(name, (), (), False), name != "floating-vfp-arm-O0") for name in names]
+    assert [line.split() for line in programs.table(verdicts).splitlines()] == [
+        ["program", "A32", "soft", "A32", "hard", "Thumb", "soft", "Thumb", "hard"],
+        ["zlib", "1", "same", "-", "-", "1", "same"],
+        ["floating", "-", "1", "of", "2", "-", "-"],
+    ]
