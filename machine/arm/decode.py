@@ -109,6 +109,20 @@ def find(word: int, thumb: bool) -> Encoding | None:
     return (_THUMB32 if word > 0xFFFF else _THUMB16).find(word)
 
 
+def rivals(encoding: Encoding) -> list[Encoding]:
+    """The encodings that are meant instead of `encoding` where both match a word."""
+    table = (_THUMB32 if encoding.size == 4 else _THUMB16) if encoding.thumb else _ARM
+    first = table.root.encodings.index(encoding)
+    mask, value = encoding.mask, encoding.value
+    return [
+        e
+        for e in table.root.encodings[:first]
+        if (e.value ^ value) & e.mask & mask == 0
+        # The unconditional space of A32, for instance, is out of the way of the conditional.
+        and not any(e.mask & part == part and e.value & part == other for part, other in encoding.excluded)
+    ]
+
+
 def decode(word: int, thumb: bool) -> Decoded | None:
     """The encoding and fields of a word, or None if it is UNDEFINED in every form. Cached."""
     key = word << 1 | thumb

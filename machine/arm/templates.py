@@ -11,10 +11,12 @@ function that stands for the word's block, or with None if the conditions are no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, Final, cast, final
 
-from retrap.machine.arm.decode import find
+from retrap.machine.arm.decode import find, rivals
 from retrap.machine.arm.registry import Decoded, Encoding
 from retrap.machine.arm.translate import assemble, condition_of
 from retrap.machine.ir.builder import Value
@@ -65,23 +67,34 @@ class _Scanned(dict[Any, Value]):
         return iter(self._keys)
 
 
+_HOLE: Final = re.compile(r"\b[ht]\d+\b")
+
+
 @final
 class Template:
     """The block of all words of an encoding that meet some conditions, with one ITSTATE and condition code."""
 
-    __slots__ = ("_fill", "holes", "lines", "pattern")
+    __slots__ = ("_fill", "_noted", "_tests", "holes", "pattern")
 
-    def __init__(self, pattern: Block, holes: tuple[str, ...], lines: list[str]) -> None:
+    def __init__(self, pattern: Block, holes: dict[str, str], tests: list[str], noted: Trace) -> None:
         self.pattern: Final = pattern  # operations may have a `Hole` for `imm`
-        self.holes: Final = holes
-        self.lines: Final = lines  # of Python: return None if `w` does not fit, and set the holes' names
+        self.holes: Final = holes  # name → expression
+        self._tests: Final = tests  # conditions under which a word does not fit, before those that are noted
+        self._noted: Final = noted
         self._fill: Callable[[int], tuple[int, ...] | None] | None = None
+
+    def _lines(self, names: list[str]) -> list[str]:
+        """Python that returns None if `w` does not fit, and sets these holes' names."""
+        lines = [f"if {' or '.join(self._tests)}: return None"]
+        lines += self._noted.lines([self.holes[name] for name in names], "return None")
+        return lines + [f"{name} = {self.holes[name]}" for name in names if self.holes[name] != name]
 
     def source(self) -> tuple[str, dict[str, Any]]:
         """Of the function `make`, a `Make`, and the names that it needs."""
-        run, names = write_out(self.pattern)
-        lines = ["def make(w):", *self.lines, *run.split("\n"), "return run"]
-        return "\n ".join(lines), names
+        run, scope = write_out(self.pattern)
+        names = set(_HOLE.findall(run))
+        filled = self._lines([name for name in self.holes if name in names])
+        return "\n ".join(["def make(w):", *filled, *run.split("\n"), "return run"]), scope
 
     def make(self) -> Make:
         source, scope = self.source()
@@ -94,7 +107,7 @@ class Template:
         if self._fill is None:
             scope: dict[str, Any] = {}
             numbers = "".join(f"{hole}, " for hole in self.holes)
-            exec("\n ".join(["def fill(w):", *self.lines, f"return ({numbers})"]), scope)
+            exec("\n ".join(["def fill(w):", *self._lines(list(self.holes)), f"return ({numbers})"]), scope)
             self._fill = scope["fill"]
         assert self._fill is not None
         found = self._fill(word)
@@ -137,14 +150,35 @@ def trace(encoding: Encoding, word: int, it: int) -> Template:
         insts[0], block.condition, insts[1], insts[2], block.values, block.size, bool(block.branches),
         value_of(block.trap), block.text,
     )  # fmt: skip
-    lines = noted.lines(list(holes), "return None")
-    lines += [f"{hole.name} = {text}" for text, hole in holes.items() if hole.name != text]
-    return Template(pattern, tuple(hole.name for hole in holes.values()), lines)
+    # Fields that have to have one value are compared all at once, with the encoding's own bits.
+    mask, value = encoding.mask, encoding.value
+    for name, low, width in encoding.layout:
+        text = getattr(fields[name], "text", "")
+        for condition, outcome in list(noted.conditions.items()):
+            left, _, right = condition.partition(" == ")
+            if left == text and right.isdigit() and (outcome or width == 1):
+                del noted.conditions[condition]
+                mask |= ((1 << width) - 1) << low
+                value |= (int(right) if outcome else 1 - int(right)) << low
+    tests = [f"w & {mask} != {value}", *_elsewhere(encoding)]
+    return Template(pattern, {hole.name: text for text, hole in holes.items()}, tests, noted)
+
+
+@cache
+def _elsewhere(encoding: Encoding) -> tuple[str, ...]:
+    """Conditions under which `w`, which has the encoding's bits and the template's condition, is another's."""
+    tests = [f"w & {mask} == {value}" for mask, value in encoding.excluded if encoding.thumb or mask >> 28 == 0]
+    for rival in rivals(encoding):
+        but = "".join(f" and w & {mask} != {value}" for mask, value in rival.excluded)
+        tests.append(f"w & {rival.mask} == {rival.value}{but}")
+    return tuple(tests)
 
 
 def _sealed(i: Inst, holes: dict[str, Hole]) -> Inst:
     """The operation without symbols: a hole for what may differ, a number for what is fixed herewith."""
     imm: Any = i.imm
+    if imm.__class__ is int and i.extra is None and i.width.__class__ is int:
+        return i
     if imm.__class__ is Symbol:
         if i.op in _HOLED:
             hole = holes.get(imm.text)
@@ -159,14 +193,12 @@ def _sealed(i: Inst, holes: dict[str, Hole]) -> Inst:
         extra = Access(value_of(extra.size), value_of(extra.alignment))
     elif extra is not None:
         extra = (extra[0], extra[1], tuple(value_of(width) for width in extra[2]))
-    elif imm is i.imm and i.width.__class__ is int:
-        return i
     return Inst(i.op, value_of(i.width), i.d, i.a, i.b, i.c, imm, extra)
 
 
 # -- finding a word's template ---------------------------------------------------------------------------------
 
-PATIENCE: Final = 4
+PATIENCE: Final = 3
 """Words of a group that no template fits before one is made: it costs as much as translating so many."""
 
 TEMPLATES: Final = 96
@@ -175,109 +207,118 @@ TEMPLATES: Final = 96
 WASTE: Final = 8
 """Templates of a family that may be made in vain: when so many serve few words, no others follow."""
 
+FAMILIES: Final = 1 << 11
+ROUTES: Final = 1 << 14
+"""How many are remembered: then they start afresh. More than programs have."""
+
+Fit = tuple[Make, bool, list[int]]
+"""A template as it is used: what makes functions of it; whether its words end a basic block: they write PC, or
+always trap; and how many words it has served, as a list of that one number."""
+
+
+# Routes: the bits of a word by which its templates are found. They are chosen to be few, and most of them the
+# encoding's own; they are a hint, and only have to hold the condition.
+_A32: Final = tuple(
+    {0: 0xFFF00070, 3: 0xFFF00070, 5: 0xFF000000, 6: 0xFFF00F00, 7: 0xFFF00FD0}.get(n & 7, 0xFFF00000)
+    if n < 0x78
+    else 0xFFF00FD0
+    for n in range(128)
+)  # by bits 31:25
+_T16: Final = tuple(
+    {3: 0xFE00, 8: 0xFFC0, 10: 0xFE00, 11: 0xFE00, 22: 0xFFC0, 23: 0xFFC0, 26: 0xFF00, 27: 0xFF00}.get(n, 0xF800)
+    for n in range(32)
+)  # by bits 15:11
+_T32: Final = tuple(
+    0xFFF08000
+    if n >> 2 == 30
+    else (0xFFF00000, 0xFFF00030 if n < 0x78 else 0xFFF000F0, 0xFFF00FD0, 0xFFF00FD0)[n & 3]
+    for n in range(128)
+)  # by bits 31:25
+
 
 @final
 class _Family:
     """The templates of one encoding, ITSTATE and condition code. Some encodings are traced in vain, because the
     structure of their blocks differs from word to word (register lists)."""
 
-    __slots__ = ("failure", "made", "served")
-
-    def __init__(self) -> None:
-        self.made: Final[list[tuple[Make, bool]]] = []
-        self.served = 0
-        self.failure = ""  # why the definition cannot be traced
-
-
-@final
-class _Group:
-    """Words of a family that are alike in small fields: what fits one of them is the likeliest to fit another."""
-
-    __slots__ = ("family", "makes", "missed")
-
-    def __init__(self, family: _Family) -> None:
-        self.family: Final = family
-        self.makes: Final[list[tuple[Make, bool]]] = []
-        self.missed = 0
-
-
-@final
-class _Forms:
-    """What is known of one encoding."""
-
-    __slots__ = ("encoding", "families", "groups", "selector")
+    __slots__ = ("failure", "made", "missed", "selector")
 
     def __init__(self, encoding: Encoding) -> None:
-        self.encoding: Final = encoding
-        # The condition's bits are among them: it is a family's premise, and no condition of its templates.
-        selector = 0 if encoding.thumb else 0xF0000000
-        for name, low, width in encoding.layout:
-            if width <= 2 or name == "cond":
-                selector |= ((1 << width) - 1) << low
-        self.selector: Final = selector
-        self.groups: Final[dict[int, _Group]] = {}
-        self.families: Final[dict[int, _Family]] = {}
+        self.made: Final[list[Fit]] = []
+        self.failure = ""  # why the definition cannot be traced
+        self.missed: Final[dict[int, int]] = {}  # by small fields: how many words no template fitted
+        self.selector: Final = sum(((1 << width) - 1) << low for _, low, width in encoding.layout if width <= 2)
 
-    def group(self, key: int, word: int, it: int) -> _Group:
-        """The group of `word`, whose key is not in `groups` yet."""
-        premise = it << 4 | condition_of(word, self.encoding.thumb, it)
-        family = self.families.get(premise)
-        if family is None:
-            family = self.families[premise] = _Family()
-        group = self.groups[key] = _Group(family)
-        return group
-
-    def miss(self, group: _Group, word: int, it: int) -> Found | None:
-        """What stands for `word`, which no template of its group fits; None if it is to be translated."""
-        family = group.family
-        for pair in family.made:
-            if pair not in group.makes:
-                run = pair[0](word)
-                if run is not None:
-                    group.makes.append(pair)
-                    return run, pair[1]
-        group.missed += 1
-        made = len(family.made)
-        if group.missed < PATIENCE or made >= TEMPLATES or (made >= WASTE and family.served < WASTE * made):
-            return None
-        if family.failure:
-            return None
-        group.missed = 0
+    def learn(self, encoding: Encoding, word: int, it: int) -> None:
+        """No template fits `word`: perhaps make one."""
+        group = word & self.selector
+        missed = self.missed[group] = self.missed.get(group, 0) + 1
+        made = len(self.made)
+        if missed < PATIENCE or made >= TEMPLATES or self.failure:
+            return
+        if made >= WASTE and sum(fit[2][0] for fit in self.made) < WASTE * made:
+            return
+        self.missed[group] = 0
         try:
-            template = trace(self.encoding, word, it)
+            template = trace(encoding, word, it)
         except (AttributeError, TypeError) as error:
-            family.failure = str(error)
-            return None
-        make = template.make()
-        pair = make, template.pattern.branches or template.pattern.trap >= 0
-        family.made.append(pair)
-        group.makes.append(pair)
+            self.failure = str(error)
+            return
+        ends = template.pattern.branches or template.pattern.trap >= 0
+        self.made.append((template.make(), ends, [0]))
+
+
+_families: Final[dict[tuple[Encoding, int], _Family]] = {}
+_arm_routes: Final[dict[int, list[Fit]]] = {}
+_thumb_routes: Final[dict[int, list[Fit]]] = {}
+
+
+def function_of(word: int, thumb: bool, it: int) -> tuple[Written, bool] | None:
+    """What stands for the block of `word`, if a template has it, and whether it ends a basic block: it writes PC,
+    or always traps. None: it has to be translated."""
+    if thumb:
+        routes = _thumb_routes
+        key = it << 32 | word & (_T32[word >> 25] if word > 0xFFFF else _T16[word >> 11])
+    else:
+        routes = _arm_routes
+        key = word & _A32[word >> 25]
+    fits = routes.get(key)
+    if fits is None:
+        if len(routes) >= ROUTES:
+            routes.clear()
+        fits = routes[key] = []
+    for make, ends, served in fits:
         run = make(word)
-        assert run is not None
-        return run, pair[1]
-
-
-Found = tuple[Written, bool]
-"""What stands for a word's block; whether it ends a basic block: it writes PC, or always traps."""
-
-_forms: Final[dict[Encoding, _Forms]] = {}
-
-
-def function_of(word: int, thumb: bool, it: int) -> Found | None:
-    """What stands for the block of `word`, if a template has it; else it has to be translated."""
+        if run is not None:
+            served[0] += 1
+            return run, ends
     encoding = find(word, thumb)
     if encoding is None:
         return None
-    forms = _forms.get(encoding)
-    if forms is None:
-        forms = _forms[encoding] = _Forms(encoding)
-    key = it << 32 | word & forms.selector
-    group = forms.groups.get(key)
-    if group is None:
-        group = forms.group(key, word, it)
-    for make, ends in group.makes:
-        run = make(word)
+    # The condition's bits are among the route's: it is a family's premise, and no condition of its templates.
+    premise = encoding, it << 4 | condition_of(word, thumb, it)
+    family = _families.get(premise)
+    if family is None:
+        if len(_families) >= FAMILIES:
+            forget()
+        family = _families[premise] = _Family(encoding)
+    known = len(family.made)
+    for n in range(known + 1):
+        if n == known:
+            family.learn(encoding, word, it)
+            if len(family.made) == known:
+                return None
+        fit = family.made[n]
+        run = fit[0](word)
         if run is not None:
-            group.family.served += 1
-            return run, ends
-    return forms.miss(group, word, it)
+            fit[2][0] += 1
+            fits.append(fit)
+            return run, fit[1]
+    return None
+
+
+def forget() -> None:
+    """Start afresh. What stands for words already goes on to do so."""
+    _families.clear()
+    _arm_routes.clear()
+    _thumb_routes.clear()

@@ -142,7 +142,7 @@ class Builder:
         self.insts: list[Inst] = []
         self.values = 0
         self.trap_kind = -1
-        self._gets: dict[tuple[Op, int], Value] = table()
+        self._gets: dict[int, Value] = {}
         self._sets: dict[int, Value] = table()
 
     # -- values ------------------------------------------------------------------------------------------
@@ -322,9 +322,12 @@ class Builder:
         return taken
 
     def commit(self) -> tuple[tuple[Inst, ...], bool]:
-        """Emit the pending writes (ascending slot, PC last); say whether PC was among them."""
+        """Emit the pending writes, PC last; say whether PC was among them."""
         sets = self._sets
-        for slot in sorted(sets, key=lambda s: (s == Slot.PC, s)):
+        order = [slot for slot in sets if slot != Slot.PC]
+        if Slot.PC in sets:
+            order.append(Slot.PC)
+        for slot in order:
             value = sets[slot]
             op = Op.SET64 if value.width == 64 else Op.SET
             number = self.number(value)
@@ -332,12 +335,15 @@ class Builder:
         return self.take(), Slot.PC in sets
 
     def _get(self, op: Op, slot: int, width: int) -> Value:
-        known = self._gets.get((op, slot))
+        # Whether two fields name the same register is not asked: it would split words into those where they do
+        # and those where they don't. Other state is read once.
+        known = self._gets.get(slot) if Slot.PC <= slot < Slot.D0 else None
         if known is None:
             number = self._new()
             self.insts.append(Inst(op, width, number, -1, -1, -1, slot))
             known = Value(self, number, width)
-            self._gets[(op, slot)] = known
+            if Slot.PC <= slot < Slot.D0:
+                self._gets[slot] = known
         return known
 
     def _emit(self, op: Op, width: int, result: int, a: Value, b: Value | None, c: Value | None) -> Value:

@@ -31,6 +31,28 @@ _COMPARISONS: Final = frozenset((Op.EQ, Op.NE, Op.ULT, Op.ULE, Op.SLT, Op.SLE))
 _IMPURE: Final = frozenset((Op.GET, Op.GET64, Op.LOAD, Op.CALL, Op.RESULT, Op.SYSTEM_GET))
 
 
+def _counted(line: str) -> tuple[int, int, int]:
+    return line.count("{a}"), line.count("{b}"), line.count("{c}")
+
+
+# How often a line has each operand.
+_OPERANDS: Final = {line: _counted(line) for line in (*MEANING.values(), *_SHIFTS.values())}
+
+
+def _needed(insts: tuple[Inst, ...], condition: int) -> tuple[Inst, ...]:
+    """The operations that have an effect, or a result that one of these needs."""
+    wanted = {condition}
+    found = []
+    for i in reversed(insts):
+        if i.d < 0 or i.op is Op.LOAD or i.d in wanted:
+            found.append(i)
+            wanted.update((i.a, i.b, i.c))
+            if i.op is Op.CALL:
+                wanted.update(i.extra[1])
+    found.reverse()
+    return tuple(found)
+
+
 @final
 class _Writer:
     """Collects the lines of one block."""
@@ -43,13 +65,13 @@ class _Writer:
         self.uses: Final[dict[int, int]] = {}
         self.text: Final[dict[int, str]] = {-1: "1"}
         self.names: Final[dict[str, Any]] = {"load": load, "store": store, "signed_divide": signed_divide}
-        for inst in (*block.prologue, *block.body, *block.skipped):
+        for inst in _needed((*block.prologue, *block.body, *block.skipped), block.condition):
             self._study(inst)
         if block.condition >= 0:
-            self._use(block.condition)
+            self._use(block.condition, 1)
 
     def _study(self, i: Inst) -> None:
-        if i.op == Op.CONST:
+        if i.op is Op.CONST:
             self.text[i.d] = str(i.imm)
             hole = hole_of(i)
             if hole is not None:
@@ -59,21 +81,26 @@ class _Writer:
                 self.constants[i.d] = i.imm
                 self.bits[i.d] = i.imm.bit_length()
             return
-        bits = self._bits(i)
         if i.d >= 0:
-            self.bits[i.d] = bits
+            self.bits[i.d] = self._bits(i)
         known = self.bits.get(i.a, 64)
-        b = self.constants.get(i.b, -1)
-        if i.op == Op.ZEXT or (i.op == Op.TRUNC and known <= i.imm) or (i.op == Op.AND and b == (1 << known) - 1):
+        if (
+            i.op is Op.ZEXT
+            or (i.op is Op.TRUNC and known <= i.imm)
+            or (i.op is Op.AND and self.constants.get(i.b, -1) == (1 << known) - 1)
+        ):
             self.same[i.d] = self._root(i.a)
             return
-        line = self._line(i)
-        for letter, number in (("a", i.a), ("b", i.b), ("c", i.c)):
-            for _ in range(line.count("{" + letter + "}")):
-                self._use(number)
-        if i.op == Op.CALL:
+        a, b, c = _OPERANDS[self._line(i)]
+        if a:
+            self._use(i.a, a)
+        if b:
+            self._use(i.b, b)
+        if c:
+            self._use(i.c, c)
+        if i.op is Op.CALL:
             for number in i.extra[1]:
-                self._use(number)
+                self._use(number, 1)
 
     def _bits(self, i: Inst) -> int:
         a, b = self.bits.get(i.a, 64), self.bits.get(i.b, 64)
@@ -110,9 +137,9 @@ class _Writer:
     def _root(self, number: int) -> int:
         return self.same.get(number, number)
 
-    def _use(self, number: int) -> None:
+    def _use(self, number: int, times: int) -> None:
         root = self._root(number)
-        self.uses[root] = self.uses.get(root, 0) + 1
+        self.uses[root] = self.uses.get(root, 0) + times
 
     def _name(self, number: int) -> str:
         return self.text[self._root(number)]
@@ -120,9 +147,9 @@ class _Writer:
     def lines(self, insts: tuple[Inst, ...], indent: str) -> list[str]:
         lines = []
         for i in insts:
-            if i.op == Op.CONST or i.d in self.same:
+            if i.op is Op.CONST or i.d in self.same:
                 continue
-            if i.d >= 0 and i.op != Op.LOAD and not self.uses.get(i.d):
+            if i.d >= 0 and i.op is not Op.LOAD and not self.uses.get(i.d):
                 continue  # nobody reads it
             line = self._line(i)
             fields: dict[str, Any] = {"imm": i.imm, "width": i.width, "mask": i.mask, "sign": i.sign}
@@ -131,7 +158,7 @@ class _Writer:
                 fields["b"] = self._name(i.b)
             if isinstance(i.extra, Access):
                 fields.update(size=i.extra.size, alignment=i.extra.alignment)
-            elif i.op == Op.SYSTEM_GET or i.op == Op.SYSTEM_SET:
+            elif i.op is Op.SYSTEM_GET or i.op is Op.SYSTEM_SET:
                 self.names.update(system_read=system_read, system_write=system_write)
             elif i.extra is not None:
                 name, numbers, _ = i.extra

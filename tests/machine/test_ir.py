@@ -105,7 +105,8 @@ def test_constants_fold_away() -> None:
     assert b.const(0xFF, 32).sign_extend(8).constant == 0xFFFFFFFF
     assert b.select(b.const(1, 1), 5, b.reg(0)).constant == 5
     assert b.const(1, 1).sext(64).constant == (1 << 64) - 1
-    assert (b.reg(0) & 0).constant == 0 and (b.reg(0) + 0) is b.reg(0)
+    r0 = b.reg(0)
+    assert (r0 & 0).constant == 0 and (r0 + 0) is r0
 
 
 def test_a_helper_has_one_meaning() -> None:
