@@ -85,12 +85,13 @@ ZOMBIE_TCB: Final = -1
 class Cap:
     """What every kind has; the defaults are those of the kinds without rights, data or memory."""
 
-    __slots__ = ("_shown", "address", "tag")
+    __slots__ = ("address", "known", "tag")
 
     def __init__(self, tag: int, address: int) -> None:
         self.tag: Final = tag
         self.address: Final = address
-        self._shown: tuple[str, int, int] | None = None
+        self.known: tuple[str, int, int] | None = None
+        """What `shown` returns, once it was asked for."""
 
     @property
     def extent(self) -> tuple[int, int] | None:
@@ -103,10 +104,10 @@ class Cap:
 
     def shown(self, names: tuple[str, ...]) -> tuple[str, int, int]:
         """As `Effects` shows it: kind (`names`: the kernel's, by tag), object, badge."""
-        shown = self._shown
-        if shown is None:
-            shown = self._shown = (names[self.tag], self.address, self.shown_badge)
-        return shown
+        known = self.known
+        if known is None:
+            known = self.known = (names[self.tag], self.address, self.shown_badge)
+        return known
 
     def masked(self, rights: int) -> Cap:
         return self
@@ -171,7 +172,9 @@ class UntypedCap(Cap):
         return (self.address, self.size_bits)
 
     def with_free(self, free: int) -> UntypedCap:
-        return UntypedCap(self.address, self.size_bits, self.device, free)
+        cap = UntypedCap(self.address, self.size_bits, self.device, free)
+        cap.known = self.known
+        return cap
 
     def full(self) -> UntypedCap:
         """The same untyped with nothing left to hand out."""
@@ -211,7 +214,8 @@ class EndpointCap(Cap):
         return self.badge
 
     def masked(self, rights: int) -> Cap:
-        return EndpointCap(self.address, self.badge, self.rights & rights)
+        allowed = self.rights & rights
+        return self if allowed == self.rights else EndpointCap(self.address, self.badge, allowed)
 
     def with_data(self, preserve: bool, data: int) -> Cap:
         if preserve or self.badge != 0:
@@ -457,14 +461,18 @@ class FrameCap(Cap):
 
     def mapped(self, asid: int, mapped_at: int) -> FrameCap:
         """The same frame, mapped at a virtual address of the space with `asid`."""
-        return FrameCap(self.address, self.size_bits, self.device, self.rights, asid, mapped_at)
+        cap = FrameCap(self.address, self.size_bits, self.device, self.rights, asid, mapped_at)
+        cap.known = self.known
+        return cap
 
     def masked(self, rights: int) -> Cap:
         allowed = mask_vm_rights(self.rights, rights)
+        if allowed == self.rights:
+            return self
         return FrameCap(self.address, self.size_bits, self.device, allowed, self.asid, self.mapped_at)
 
     def derived(self) -> Cap:
-        return FrameCap(self.address, self.size_bits, self.device, self.rights)
+        return self if self.asid == 0 and self.mapped_at == 0 else self.mapped(0, 0)
 
     def same_region(self, other: Cap) -> bool:
         if not isinstance(other, FrameCap):

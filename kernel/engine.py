@@ -15,10 +15,19 @@ from retrap.kernel.faults import UnknownSyscall, UserException, VmFault
 from retrap.kernel.invariants import check
 from retrap.kernel.objects.irq import deliver, next_pending
 from retrap.kernel.policies import MADE
-from retrap.kernel.registers import PC, R7, RESTART_PC, THUMB, send_buffer
+from retrap.kernel.registers import (
+    PC,
+    R7,
+    RESTART_PC,
+    TAKEN_PC,
+    TAKEN_THUMB,
+    THUMB,
+    registers_taken,
+    send_buffer,
+)
 from retrap.kernel.scheduler import activate, schedule, timer_tick
 from retrap.kernel.startup import boot
-from retrap.kernel.state import KernelState
+from retrap.kernel.state import RESUME, KernelState
 from retrap.kernel.structures import Tcb, ThreadState
 from retrap.kernel.syscalls import handlers
 from retrap.machine.context import Context, ContextArena
@@ -141,11 +150,11 @@ class Kernel:
             if kind is _SVC:
                 # The kernel takes the system call to be four bytes before where it returns to, which in Thumb
                 # state is the instruction before it.
-                pc = words[PC]
-                following = pc + (2 if words[THUMB] else 4) & 0xFFFF_FFFF
+                taken = state.taken = registers_taken(words)
+                following = taken[TAKEN_PC] + (2 if taken[TAKEN_THUMB] else 4) & 0xFFFF_FFFF
                 words[PC] = following
                 words[RESTART_PC] = following - 4 & 0xFFFF_FFFF
-                number = words[R7]
+                number = taken[R7]
                 effects.syscall = number - (number >> 31 << 32)
                 handler = self._handlers.get(number)
                 if handler is None:
@@ -153,8 +162,10 @@ class Kernel:
                     schedule(state)
                     activate(state)
                 elif handler(state):
-                    schedule(state)
-                    activate(state)
+                    if state.action != RESUME:
+                        schedule(state)
+                    if state.current.state == ThreadState.RESTART:
+                        activate(state)
                 else:
                     self.change = Change.HOP if hop.taken else Change.TIME
             else:
@@ -169,7 +180,8 @@ class Kernel:
                 self._take_irqs()
             if state.address_spaces.keeps:
                 state.address_spaces.settle(state)
-            state.thread_registers.leaving(state, thread)
+            if state.thread_registers.loads:
+                state.thread_registers.leaving(state, thread)
         except KernelDied as died:
             self.change = Change.ANY
             state.crashed = str(died)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from retrap.kernel import derivation, queues
-from retrap.kernel.caps import GRANT, GRANT_REPLY, READ, WRITE, EndpointCap, ReplyCap
+from retrap.kernel.caps import GRANT, GRANT_REPLY, READ, WRITE, Cap, EndpointCap, ReplyCap
 from retrap.kernel.effects import Outcome
 from retrap.kernel.failures import LookupFailed
 from retrap.kernel.lookup import lookup_slot
@@ -99,20 +99,15 @@ def _deliver(state: KernelState, sender: Tcb, receiver: Tcb, info: int, badge: i
     target[_EXCLUSIVE] = 0  # a thread switch opens the local monitor
 
 
-def call(state: KernelState) -> bool:
-    """A Call to an endpoint where a thread waits that runs next; False, and nothing done, if it is not one."""
+def call(state: KernelState, cap: Cap) -> bool:
+    """A Call with a capability to an endpoint where a thread waits that runs next; False, and nothing done, if it
+    is not one."""
     sender = state.current
-    words = sender.context.words
-    info = words[INFO]
-    if info & _EXTRA_CAPS:
+    taken = state.taken
+    info = taken[INFO]
+    if info & _EXTRA_CAPS or not isinstance(cap, EndpointCap):
         return False
-    cptr = words[R0]
-    try:
-        cap = lookup_slot(state, sender, cptr).cap
-    except LookupFailed:
-        return False
-    if not isinstance(cap, EndpointCap):
-        return False
+    cptr = taken[R0]
     rights = cap.rights
     if not rights & WRITE or not rights & (GRANT | GRANT_REPLY):
         return False
@@ -132,7 +127,7 @@ def call(state: KernelState) -> bool:
     effects.target = cap.shown(state.kind_names)
     effects.badge = badge
     length = info_length(info)
-    effects.words = message_registers(words, length)
+    effects.words = message_registers(sender.context.words, length)
     effects.outcome = Outcome.BLOCKED
     grant = receiver.block_can_grant
     _deliver(state, sender, receiver, info, badge)

@@ -14,7 +14,7 @@ from retrap.kernel.failures import (
 )
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import KernelState
-from retrap.kernel.structures import TCB_CTABLE, CNode, Tcb
+from retrap.kernel.structures import TCB_CTABLE, CNode, CSpaceRoot, Tcb
 from retrap.kernel.wire import LookupKind
 
 WORD_BITS: Final = 32
@@ -53,17 +53,18 @@ def resolve(state: KernelState, root: Cap, cptr: int, bits: int) -> tuple[Slot, 
 
 def lookup_slot(state: KernelState, thread: Tcb, cptr: int) -> Slot:
     """The slot that `cptr` names in the thread's CSpace; it may be empty. Raises `LookupFailed`."""
-    root = thread.slots[TCB_CTABLE].cap
-    # Nearly every CSpace is one CNode whose radix and guard make 32 bits: that case without the loop.
-    if isinstance(root, CNodeCap):
-        radix = root.radix
-        if radix + root.guard_bits == WORD_BITS and cptr >> radix == root.guard:
-            node = state.objects[root.address]
-            assert isinstance(node, CNode)
-            index = cptr & ((1 << radix) - 1)
-            slot = node.slots.get(index)
-            return slot if slot is not None else node.slot(index)
-    return resolve(state, root, cptr, WORD_BITS)[0]
+    cap = thread.slots[TCB_CTABLE].cap
+    root = thread.cspace
+    if root is not None and root.cap is cap:
+        if cptr >> root.radix == root.guard:
+            index = cptr & root.mask
+            slot = root.slots.get(index)
+            return slot if slot is not None else root.node.slot(index)
+    elif isinstance(cap, CNodeCap) and cap.radix + cap.guard_bits == WORD_BITS:
+        node = state.objects[cap.address]
+        assert isinstance(node, CNode)
+        thread.cspace = CSpaceRoot(cap, cap.radix, cap.guard, node)
+    return resolve(state, cap, cptr, WORD_BITS)[0]
 
 
 def _operand_slot(state: KernelState, source: bool, root: Cap, index: int, depth: int) -> Slot:

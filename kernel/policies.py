@@ -43,6 +43,8 @@ class ThreadRegisters:
     `thread_id_registers`). This one does nothing: the registers are the thread's own."""
 
     __slots__ = ()
+    loads = False
+    """Whether `leaving` has anything to do."""
 
     def switched(self, state: KernelState, thread: Tcb) -> None:
         """The kernel switched to a thread, or to the idle thread, or again to the one that ran."""

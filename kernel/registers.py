@@ -6,7 +6,9 @@ taking the trap and not logged.
 
 from __future__ import annotations
 
+import struct
 from array import array
+from collections.abc import Callable
 from typing import Final
 
 from retrap.kernel.caps import VM_KERNEL_ONLY, VM_READ_WRITE, FrameCap
@@ -27,6 +29,13 @@ RESTART_PC: Final = ContextSlot.RESTART_PC
 THUMB: Final = ContextSlot.THUMB
 CPSR: Final = -1
 """Stands for the packed CPSR where a context slot is named."""
+
+registers_taken: Final[Callable[[memoryview], tuple[int, ...]]] = struct.Struct("=8I28xI24xI").unpack_from
+"""What the kernel looks at when a system call comes, in one go: r0 … r7, then PC and Thumb (`TAKEN_PC`,
+`TAKEN_THUMB`)."""
+TAKEN_PC: Final = 8
+TAKEN_THUMB: Final = 9
+assert PC == 15 and THUMB == 22
 
 _FLAGS: Final = 0xF800_0000  # N Z C V Q: all that one thread may set in another's CPSR
 _BUFFER_WORDS: Final = 1 << (BUFFER_SIZE_BITS - 2)

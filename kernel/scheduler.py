@@ -16,9 +16,9 @@ from retrap.kernel.structures import Tcb, ThreadState
 from retrap.kernel.vspace import set_vm_root
 from retrap.machine.context import Slot as ContextSlot
 
-_RUNNING = ThreadState.RUNNING
-_RESTART = ThreadState.RESTART
-_EXCLUSIVE = ContextSlot.EXCLUSIVE
+_RUNNING: Final = ThreadState.RUNNING
+_RESTART: Final = ThreadState.RESTART
+_EXCLUSIVE: Final = ContextSlot.EXCLUSIVE
 
 
 def is_runnable(thread: Tcb) -> bool:

@@ -163,6 +163,8 @@ class KernelState:
         pages = [KERNEL_DEVICES + index for index in range(plan.kernel_devices)]
         self.window: Final = KernelWindow(plan.kernel_base, KERNEL_TABLE, frozenset((*pages, VECTORS)))
         self.no_space: Final = AddressSpace(memory, self.window)
+        self.taken: tuple[int, ...] = ()
+        """The running thread's registers as a system call found them: `registers.registers_taken`."""
         self.space: AddressSpace = self.no_space
         self.asid_pools: Final[dict[int, KernelObject]] = {}  # pool number (ASID >> 10) → pool
 

@@ -75,6 +75,24 @@ TCB_BUFFER: Final = 4
 TCB_SLOTS: Final = 5
 
 
+@final
+class CSpaceRoot:
+    """A thread's CSpace as far as nearly every lookup goes: one CNode whose guard and radix make 32 bits.
+
+    Holds as long as the capability is in the thread's slot: an object lives as long as its last capability.
+    """
+
+    __slots__ = ("cap", "guard", "mask", "node", "radix", "slots")
+
+    def __init__(self, cap: Cap, radix: int, guard: int, node: CNode) -> None:
+        self.cap: Final = cap
+        self.radix: Final = radix
+        self.guard: Final = guard
+        self.mask: Final = (1 << radix) - 1
+        self.node: Final = node
+        self.slots: Final = node.slots
+
+
 class Fault:
     """What a thread did wrong: made by `retrap.kernel.faults`. `name` is a key of `Release.fault_labels`."""
 
@@ -99,8 +117,8 @@ class Tcb(KernelObject):
     __slots__ = (
         "block_badge", "block_can_grant", "block_can_grant_reply", "block_diminish", "block_is_call", "blocked_on",
         "bound_notification", "buffer_address", "buffer_cap", "buffer_physical", "buffer_words", "context",
-        "domain", "fault", "fault_handler", "flags", "live", "max_priority", "name", "number", "priority",
-        "queue_next", "queue_prev", "queued", "ready_next", "ready_prev", "reply_cap",
+        "cspace", "domain", "empty_reply", "fault", "fault_handler", "flags", "live", "max_priority", "name",
+        "number", "priority", "queue_next", "queue_prev", "queued", "ready_next", "ready_prev", "reply_cap",
         "reply_cap_with_grant", "slots", "state", "time_slice",
     )  # fmt: skip
 
@@ -111,6 +129,9 @@ class Tcb(KernelObject):
         self.live = True  # False once its memory is free again
         self.context = context
         self.slots: Final = [Slot(address, index) for index in range(TCB_SLOTS)]
+        self.cspace: CSpaceRoot | None = None
+        self.empty_reply: Final = ((number, 0, 0), (number, 1, 0))
+        """As `Effects.registers` has it: badge and message info zero."""
         # The two capabilities that a call of this thread can give: values, made when they are first needed.
         self.reply_cap: ReplyCap | None = None
         self.reply_cap_with_grant: ReplyCap | None = None

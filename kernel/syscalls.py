@@ -29,7 +29,16 @@ from retrap.kernel.message import Message
 from retrap.kernel.notification import receive_signal
 from retrap.kernel.objects.irq import deliver, next_pending
 from retrap.kernel.objects.reply import delete_caller_cap, reply_to_caller
-from retrap.kernel.registers import BADGE, INFO, R0, message_registers, read_buffer, send_buffer, write_message
+from retrap.kernel.registers import (
+    BADGE,
+    FIRST_MR,
+    INFO,
+    R0,
+    message_registers,
+    read_buffer,
+    send_buffer,
+    write_message,
+)
 from retrap.kernel.scheduler import timer_tick, yield_current
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import KernelState
@@ -60,25 +69,32 @@ def _cap_fault(state: KernelState, cptr: int, blocking: bool, failure: LookupFai
         state.effects.reason = fault.describe()
 
 
-def handle_invocation(state: KernelState, call: bool, blocking: bool) -> None:
-    """Send, NBSend and Call: invoke the capability that r0 names."""
+def handle_invocation(state: KernelState, call: bool, blocking: bool) -> bool:
+    """Send, NBSend and Call: invoke the capability that r0 names. Whether the scheduler has to look at it."""
     thread = state.current
-    words = thread.context.words
     effects = state.effects
-    cptr = words[R0]
-    info = words[INFO]
-    label = info >> 12
-    effects.cptr = cptr
-    effects.label = label
+    taken = state.taken
+    cptr = taken[R0]
+    info = taken[INFO]
 
     # The phase that may fault.
     try:
         slot = lookup_slot(state, thread, cptr)
     except LookupFailed as failed:
+        effects.cptr = cptr
+        effects.label = info >> 12
         _cap_fault(state, cptr, blocking, failed.failure)
-        return
+        return True
     cap = slot.cap
-    shown = cap.shown(state.kind_names)
+    tag = cap.tag
+    if tag == Tag.ENDPOINT and call and state.fast and fastpath.call(state, cap):
+        return False
+    label = info >> 12
+    effects.cptr = cptr
+    effects.label = label
+    shown = cap.known
+    if shown is None:
+        shown = cap.shown(state.kind_names)
     effects.target = shown
     effects.badge = shown[2]
     caps: list[Slot]
@@ -87,30 +103,34 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> None:
             caps = lookup_extra_caps(state, thread, info)
         except ExtraCapFailed as missing:
             _cap_fault(state, missing.cptr, blocking, missing.failure)
-            return
+            return True
         effects.extra_caps = [extra.cap.shown(state.kind_names) for extra in caps]
     else:
         caps = []
-    length = info_length(info)
-    arguments = message_registers(words, length)
-    # A message to an endpoint is read when it is transferred, the others now.
-    if length > MESSAGE_REGISTERS and cap.tag != Tag.ENDPOINT:
-        buffer = send_buffer(state, thread)
-        if buffer is not None:
-            first = BUFFER_MESSAGE + MESSAGE_REGISTERS
-            arguments += read_buffer(state, thread, buffer, first, length - MESSAGE_REGISTERS)
+    length = info & 0x7F
+    arguments: list[int]
+    if length <= MESSAGE_REGISTERS:
+        arguments = list(taken[FIRST_MR : FIRST_MR + length])
+    else:
+        arguments = [taken[FIRST_MR], taken[FIRST_MR + 1], taken[FIRST_MR + 2], taken[FIRST_MR + 3]]
+        # A message to an endpoint is read when it is transferred, the others now.
+        if tag != Tag.ENDPOINT:
+            buffer = send_buffer(state, thread)
+            if buffer is not None:
+                first = BUFFER_MESSAGE + MESSAGE_REGISTERS
+                arguments += read_buffer(state, thread, buffer, first, info_length(info) - MESSAGE_REGISTERS)
     effects.words = arguments
 
     try:
         # The phase that may refuse.
         message = Message(label, arguments, caps, cptr, call, blocking)
-        decoder = state.decoders[cap.tag]
+        decoder = state.decoders[tag]
         if decoder is None:
-            methods = state.methods[cap.tag]
+            methods = state.methods[tag]
             assert methods is not None
             decoder = methods.get(label)
             if decoder is None:
-                raise illegal_operation(f"a {state.kind_names[cap.tag]} capability has no invocation {label}")
+                raise illegal_operation(f"a {state.kind_names[tag]} capability has no invocation {label}")
         invocation = decoder(state, slot, cap, message)
         # The phase that cannot fail.
         thread.state = _RESTART
@@ -124,16 +144,17 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> None:
             _reply_from_kernel(state, refused.error, refused.words)
         else:
             effects.outcome = Outcome.IGNORED
-        return
+        return True
     except Preempted:
         effects.outcome = Outcome.PREEMPTED
         effects.reason = "an interrupt was pending at a preemption point"
         _take_interrupt(state)
-        return
+        return True
     if thread.state == _RESTART:
         if call:
             _reply_from_kernel(state, 0, reply)
         thread.state = _RUNNING
+    return True
 
 
 def _reply_from_kernel(state: KernelState, label: int, message: list[int] | None) -> None:
@@ -141,8 +162,12 @@ def _reply_from_kernel(state: KernelState, label: int, message: list[int] | None
     thread = state.current
     words = thread.context.words
     log = state.effects.registers
-    number = thread.number
     words[BADGE] = 0
+    if not message and not label:
+        words[INFO] = 0
+        log.extend(thread.empty_reply)
+        return
+    number = thread.number
     log.append((number, BADGE, 0))
     length = write_message(state, thread, message) if message else 0
     info = message_info(label, 0, 0, length)
@@ -222,20 +247,15 @@ def _handle_reply(state: KernelState) -> None:
 
 
 def _call(state: KernelState) -> bool:
-    if state.fast and fastpath.call(state):
-        return False
-    handle_invocation(state, True, True)
-    return True
+    return handle_invocation(state, True, True)
 
 
 def _send(state: KernelState) -> bool:
-    handle_invocation(state, False, True)
-    return True
+    return handle_invocation(state, False, True)
 
 
 def _nb_send(state: KernelState) -> bool:
-    handle_invocation(state, False, False)
-    return True
+    return handle_invocation(state, False, False)
 
 
 def _recv(state: KernelState) -> bool:

@@ -29,6 +29,7 @@ class GlobalsFrame(ThreadRegisters):
     """The page's first word is the running thread's buffer address. Written at switches only."""
 
     __slots__ = ()
+    loads = True
 
     def switched(self, state: KernelState, thread: Tcb) -> None:
         address = 0 if thread.number == IDLE else thread.buffer_address
@@ -45,6 +46,7 @@ class BufferInRegister(ThreadRegisters):
     """TPIDRURW is the buffer address whenever user code runs, whatever it wrote there."""
 
     __slots__ = ()
+    loads = True
 
     def leaving(self, state: KernelState, before: Tcb) -> None:
         after = state.current
