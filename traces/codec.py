@@ -37,6 +37,12 @@ HEAD_AND_VALUES: Final = tuple(struct.Struct(f"{HEAD_FORMAT}{count}I").pack for 
 
 VALUES: Final = tuple(struct.Struct(f"<{count}I") for count in range(READY))
 
+ONE_ENTRY: Final = tuple(
+    struct.Struct("<H" + layout.struct_format(layout.BUFFER_WORDS[:2]) + f"H{count}I").pack
+    for count in range(READY)
+)
+"""Packs a section of buffer words with one entry: 1, its place, the count of its words, the words."""
+
 Shape = tuple[
     int, int, int, int, int, int, int, str, str, Capability | None, tuple[Capability | None, ...],
     tuple[int, ...], tuple[int, ...],

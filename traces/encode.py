@@ -14,6 +14,7 @@ from retrap.traces.codec import (
     CAPABILITY,
     HEAD,
     HEAD_AND_VALUES,
+    ONE_ENTRY,
     PLACE,
     READY,
     REGISTER,
@@ -22,12 +23,19 @@ from retrap.traces.codec import (
     U16,
     U32,
     VALUES,
-    Shape,
 )  # fmt: skip
 from retrap.traces.layout import CONTEXT_BYTES, CONTEXT_WORDS, Section
 from retrap.traces.record import NO_CONTEXT, BufferWords, Capability, Outside, ThreadEntry
 
 _TEXT_LIMIT: Final = 0xFFFF
+
+_FEW: Final = 4
+"""Registers that are compared without taking the context apart."""
+
+_Key = tuple[
+    int, int, int, int, int, int, int, str, str, Capability | None, tuple[Capability | None, ...], tuple[int, ...],
+]  # fmt: skip
+"""The fields of `layout.SHAPE` in order, each register as thread << 8 | slot & 255."""
 
 _BUFFER_SECTIONS: Final = Section.READS | Section.BUFFER_WRITES
 
@@ -40,7 +48,7 @@ class Encoder:
 
     def __init__(self) -> None:
         self.buffer = bytearray()
-        self._shapes: dict[Shape, int] = {}
+        self._shapes: dict[_Key, int] = {}
         self._contexts: dict[int, int] = {}  # thread → registers at its last trap, as one number
         self.time = 0
         """That of the last record."""
@@ -115,24 +123,26 @@ class Encoder:
                 sections |= Section.WORK
         if digest:
             sections |= Section.DIGEST
-        owners: list[int] = []
-        slots: list[int] = []
+        registers = int.from_bytes(context, "little")
+        places: list[int] = []
         differences: list[int] = []
-        if effects.registers:
-            # A loop, because compiled ahead it is three times as fast as `zip` and `map`.
+        written = effects.registers
+        # A loop, because compiled ahead it is three times as fast as `zip` and `map`.
+        if len(written) <= _FEW:
+            for owner, slot, value in written:
+                places.append(owner << 8 | slot & 0xFF)
+                differences.append(value ^ registers >> 32 * (slot % CONTEXT_WORDS) & 0xFFFF_FFFF)
+        else:
             words = array("I", context)
-            for owner, slot, value in effects.registers:
-                owners.append(owner)
-                slots.append(slot)
+            for owner, slot, value in written:
+                places.append(owner << 8 | slot & 0xFF)
                 differences.append(value ^ words[slot % CONTEXT_WORDS])
         extra_caps = effects.extra_caps
-        shape: Shape = (
+        shape: _Key = (
             thread, effects.next_thread, kind, effects.outcome, effects.error, effects.badge, sections,
-            effects.fault, effects.reason, effects.target, tuple(extra_caps) if extra_caps else (),
-            tuple(owners), tuple(slots),
+            effects.fault, effects.reason, effects.target, tuple(extra_caps) if extra_caps else (), tuple(places),
         )  # fmt: skip
         contexts = self._contexts
-        registers = int.from_bytes(context, "little")
         change = (registers ^ contexts.get(thread, 0)).to_bytes(CONTEXT_BYTES, "little")
         contexts[thread] = registers
         elapsed = effects.time - self.time
@@ -149,23 +159,26 @@ class Encoder:
             self.buffer += HEAD_AND_VALUES[len(differences)](index, elapsed, change, *differences)
         else:
             self.buffer += HEAD.pack(index, elapsed, change) + _pack_words(differences)
+        if sections == Section.READS:
+            _put_buffer_words(self.buffer, effects.reads)
+            return
         if sections:
             self._add_sections(effects, sections, threads, outside, digest)
 
-    def _add_new(self, shape: Shape, elapsed: int, change: bytes, differences: list[int]) -> None:
+    def _add_new(self, shape: _Key, elapsed: int, change: bytes, differences: list[int]) -> None:
         buffer = self.buffer
         index = len(self._shapes)
         self._shapes[shape] = index
         buffer += HEAD.pack(index, elapsed, change)
         buffer += SHAPE_NUMBERS.pack(*shape[:7])
-        fault, reason, target, extra_caps, owners, slots = shape[7:]
+        fault, reason, target, extra_caps, places = shape[7:]
         _put_text(buffer, fault)
         _put_text(buffer, reason)
         _put_capabilities(buffer, () if target is None else (target,))
         _put_capabilities(buffer, extra_caps)
-        buffer += U16.pack(len(owners))
-        for owner, slot in zip(owners, slots, strict=True):
-            buffer += REGISTER.pack(owner, slot)
+        buffer += U16.pack(len(places))
+        for place in places:
+            buffer += REGISTER.pack(place >> 8, (place & 0xFF ^ 0x80) - 0x80)
         buffer += _pack_words(differences)
 
     def _add_sections(
@@ -226,6 +239,11 @@ def _put_words(buffer: bytearray, words: list[int]) -> None:
 
 
 def _put_buffer_words(buffer: bytearray, entries: list[BufferWords]) -> None:
+    if len(entries) == 1:
+        thread, index, words = entries[0]
+        if len(words) < READY:
+            buffer += ONE_ENTRY[len(words)](1, thread, index, len(words), *words)
+            return
     buffer += U16.pack(len(entries))
     for thread, index, words in entries:
         buffer += PLACE.pack(thread, index)

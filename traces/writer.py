@@ -39,6 +39,8 @@ DIGEST_INTERVAL: Final = 4096
 
 _NO_CALL: Final = 1  # no system call has a positive number
 
+_NOBODY: Final[list[ThreadEntry]] = []
+
 
 class ThreadLike(Protocol):
     """What a trace wants to know of a kernel's thread."""
@@ -76,7 +78,7 @@ class ThreadWatch:
         threads = self._threads
         known = self._known
         if len(threads) == len(known) and effects.syscall != self._name_thread:
-            return []
+            return _NOBODY
         changed = [_entry(thread) for thread in threads[len(known) :]]
         known.extend(changed)
         if effects.syscall == self._name_thread:
