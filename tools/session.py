@@ -188,6 +188,9 @@ class Session:
         pending = bus.pending(kernel.edge_irqs)
         deadline = min(next_tick, bus.next_event, last)
         relaying = self._relaying(watchers)
+        recorder = None  # of most runs the only watcher: compiled ahead, its methods are called directly
+        if len(watchers) == 1 and isinstance(watchers[0], Recorder):
+            recorder = watchers[0]
         while True:
             now = cpu.retired
             if self.interrupted:
@@ -253,16 +256,22 @@ class Session:
                     deadline = min(next_tick, bus.next_event, last)
                     if not ticks:
                         continue  # a device's business, the limit, or a backend that came back early
-            for watcher in watchers:
-                watcher.before(kernel.context)
+            if recorder is not None:
+                recorder.before(kernel.context)
+            else:
+                for watcher in watchers:
+                    watcher.before(kernel.context)
             kernel.enter(trap, now)
             self.traps += 1
             if cpu.retired != now:
                 now = cpu.retired  # the kernel has worked for long
                 pending = bus.pending(kernel.edge_irqs)
                 deadline = min(next_tick, bus.next_event, last)
-            for watcher in watchers:
-                watcher.after(effects)
+            if recorder is not None:
+                recorder.after(effects)
+            else:
+                for watcher in watchers:
+                    watcher.after(effects)
             if relaying is not None and (kernel.change == Change.HOP or relaying.relays.live):
                 relaying.after()
             if effects.console:
