@@ -151,7 +151,7 @@ class Lowering(Accesses):
             lines += self._window_frame()
             lines.append("%budget0 = load i64, ptr %e")
             lines.append("store i64 %budget0, ptr %budget")
-        if len(self.entries) == 1:
+        if not self._dispatches():
             lines.append(f"br label %{self._version(self.entry, ())}")
         else:
             lines.append(f"%pcp = getelementptr i8, ptr %c, i64 {Slot.PC * 4}")
@@ -162,11 +162,15 @@ class Lowering(Accesses):
             lines += ["%goes = alloca i32", "store i32 %key, ptr %goes", "br label %dispatch"]
         return lines
 
+    def _dispatches(self) -> bool:
+        """Whether it can be entered, or returned to, at several places or from inside."""
+        return len(self.entries) > 1 or bool(self.returns)
+
     def _tail(self) -> list[str]:
         if not self.tuned:
             return []
         lines = []
-        if len(self.entries) > 1:
+        if self._dispatches():
             # One place for all: the fewer edges there are, the less there is to do for the register allocator.
             ways = " ".join(f"i32 {to}, label %{self._version(to, ())}" for to in self.entries)
             lines += ["dispatch:", "%to = load i32, ptr %goes", f"switch i32 %to, label %elsewhere [{ways}]"]

@@ -18,10 +18,10 @@ from llvm_pair import Difference, Pair
 from retrap.machine.llvm.store import definitions
 
 
-def campaign(seed: int, programs: int = 6) -> Pair:
+def campaign(seed: int, programs: int = 16) -> Pair:
     """Some programs on one pair of machines, with a random tier policy. Raises `Difference`."""
     r = random.Random(seed)
-    pair = Pair(seed, hot=r.choice((1, 2, 2, 3, 5)), period=r.choice((200, 500, 3000)))
+    pair = Pair(seed, hot=r.choice((1, 2, 4, 8, 16)), period=r.choice((200, 500, 3000)))
     for _ in range(programs):
         pair.random_program()
         for _ in range(8):

@@ -53,6 +53,16 @@ _NEAR = (0x3F800000, 0x3FF00000, 0x40400000, 0x3F000000)
 ENCODINGS = tuple(e for e in all_encodings() if e.instruction.name not in ("SETEND",))
 
 
+def arm_filling(size: int) -> bytes:
+    """adds r4, r4, r5; ldr r6, [r8]; cmp r6, r4; svc"""
+    return (b"\5\x40\x94\xe0" b"\0\x60\x98\xe5" b"\4\0\x56\xe1" b"\0\0\0\xef" * size)[:size]
+
+
+def thumb_filling(size: int) -> bytes:
+    """adds r4, r4, r5; cmp r6, r4; svc; bx lr"""
+    return (b"\x64\x19" b"\xa6\x42" b"\0\xdf" b"\x70\x47" * size)[:size]
+
+
 class Register:
     """A device that remembers what was done to it."""
 
@@ -113,6 +123,8 @@ class Pair:
         self.sides = [Machine(False, hot, period), Machine(True, hot, period)]
         self.space = 0
         self.compared = 0
+        self.branches = 0.16
+        self.filled = False
         self.traps: dict[str, int] = {}
         self.words: dict[Encoding, list[int]] = {}
         for machine in self.sides:
@@ -134,7 +146,13 @@ class Pair:
             machine.memory.write(RAM + at - CODE, code)
 
     def random_program(self) -> None:
-        """ARM code up to SPLIT, Thumb code behind it: where each program starts differs."""
+        """ARM code up to SPLIT, Thumb code behind it: where each program starts differs, and how many branches
+        there are."""
+        self.branches = self.r.choice((0.16, 0.3, 0.45))
+        if not self.filled:
+            # Who leaves a program by mistake shall not go through long rows of zeros, which are instructions.
+            self.filled = True
+            self.load(arm_filling(SPLIT - CODE) + thumb_filling((CODE_PAGES << 12) - SPLIT + CODE))
         arm, thumb = self._stream(False, 40), self._stream(True, 40)
         self.starts = [self.r.randrange(SPLIT - CODE - len(arm)) & ~3, 0]
         self.starts[1] = SPLIT - CODE + (self.r.randrange(0x1800 - len(thumb)) & ~1)
@@ -153,10 +171,10 @@ class Pair:
         while count > 0 or it:
             count -= 1
             kind = r.random()
-            if it == 0 and kind < 0.16:
+            if it == 0 and kind < self.branches:
                 code += self._branch(thumb, len(code))
                 continue
-            if thumb and it == 0 and kind < 0.24:
+            if thumb and it == 0 and kind < self.branches + 0.08:
                 condition, mask = r.randrange(14), r.randrange(1, 16)
                 code += to_bytes(0xBF00 | condition << 4 | mask, True)
                 it = condition << 4 | mask

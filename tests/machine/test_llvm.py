@@ -345,6 +345,25 @@ def test_one_region_has_both_instruction_sets_and_branches_on_zero() -> None:
         compile_as(pair, Shape.TUNED, CODE)
 
 
+def test_a_region_whose_only_entry_is_what_its_call_returns_to() -> None:
+    # start: add r0, r0, #1; bl next; next: cmp r0, #9; svc if not below; mov pc, r1 (to start)
+    code = (0xE2800001, 0xEBFFFFFF, 0xE3500009, 0x2F000000, 0xE1A0F001)
+    pair = Pair(0)
+    pair.load(arm(*code))
+    native = pair.native.native
+    native.reached.update((CODE, CODE + 8, CODE + 16))
+    space = native.space(pair.sides[1].spaces[0])
+    compile_as(pair, Shape.QUICK, CODE)
+    region = discover(pair.sides[1].spaces[0], CODE + 8, native.reached, 100, True, sorted(space.entries))
+    assert region is not None
+    lowering = Lowering("f", region.runs, Shape.TUNED, jumps=region.jumps)
+    assert "br label %dispatch" in lowering.text()
+    assert lowering.entries == [CODE + 8]
+    compile_as(pair, Shape.TUNED, CODE + 8)
+    assert both_run(pair, CODE + 8, R0=0, R1=CODE).kind is TrapKind.SVC
+    assert words(pair)[0] == 9
+
+
 def test_a_table_of_jumps_stays_inside_once_its_targets_are_known() -> None:
     """An interpreter of bytes: 0 adds, 1 doubles, 2 ends; by TBB, and by a load of PC on a condition."""
     thumb = struct.pack(
