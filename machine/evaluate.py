@@ -7,15 +7,15 @@ instruction word is fetched each time, so code may write code.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, final
 
 from retrap.machine.access import WORD, Abort
-from retrap.machine.arm.decode import REMEMBERED, is_wide
+from retrap.machine.arm.decode import REMEMBERED
 from retrap.machine.arm.templates import function_of
 from retrap.machine.arm.translate import translate
 from retrap.machine.clock import Untimed
 from retrap.machine.context import Context
-from retrap.machine.ir.builder import advance_it, written_it
 from retrap.machine.ir.meaning import STEPS
 from retrap.machine.ir.ops import Block
 from retrap.machine.ir.written import Written, written
@@ -26,6 +26,10 @@ from retrap.machine.traps import INTERRUPT, SVC, UNDEFINED, FaultStatus, Trap, T
 WRITE_OUT_AFTER: Final = 60
 """Runs of a block that cost about as much as writing it out."""
 
+
+
+Look = Callable[[Context, AddressSpace], bool]
+"""Asked where basic blocks begin, PC being there: whether to come back."""
 
 
 @final
@@ -63,22 +67,30 @@ class Evaluator:
     def __init__(self, memory: PhysicalMemory) -> None:
         self.memory: Final = memory
         self.retired = 0
-        self._arm: Final[dict[int, Written]] = {}  # by word
-        self._thumb: Final[dict[int, Written]] = {}  # by ITSTATE << 32 | word
-        self._ends: Final[set[int]] = set()  # of these keys, shifted left, | Thumb: those that end a basic block
+        self.left = False
+        """Whether `run_blocks` came back because of `look`."""
+        self._known: Final[dict[int, Written]] = {}  # by word, and in Thumb | ITSTATE << 32 | 1 << 40
+        self._ends: Final[set[int]] = set()  # of these keys, those that end a basic block
 
     def run(self, context: Context, space: AddressSpace, retired: int, budget: int) -> Trap:
+        return self.run_blocks(context, space, retired, budget, None)
+
+    def run_blocks(
+        self, context: Context, space: AddressSpace, retired: int, budget: int, look: Look | None
+    ) -> Trap:
+        """As `run`, but comes back (with INTERRUPT) where a basic block ends and `look` says so."""
         end = retired + budget
         clock = self.memory.clock
+        self.left = False
         while True:
-            trap = self._run(context, space, retired, end)
+            trap = self._run(context, space, retired, end, look)
             if trap is not None:
                 return trap
             # The next instruction accesses a device, which has to know what time it is.
             retired = clock.now = self.retired
             clock.exact = True
             try:
-                trap = self._run(context, space, retired, retired + 1)
+                trap = self._run(context, space, retired, retired + 1, None)
             finally:
                 clock.exact = False
             assert trap is not None
@@ -86,10 +98,13 @@ class Evaluator:
             if trap is not INTERRUPT or clock.stop or retired == end:
                 return trap
 
-    def _run(self, context: Context, space: AddressSpace, retired: int, end: int) -> Trap | None:
+    def _run(
+        self, context: Context, space: AddressSpace, retired: int, end: int, look: Look | None
+    ) -> Trap | None:
         """Run until the clock stands at `end`. None: the instruction at PC has to be run with an exact clock."""
         words = context.words
-        arm, thumb = self._arm, self._thumb
+        known = self._known
+        ends = frozenset[int]() if look is None else self._ends
         page, delta = -1, 0
         code = halves = self.memory.regions[0].words
         kind: int | None = None
@@ -107,19 +122,19 @@ class Evaluator:
                             key = key << 16 | after.halves[(pc + 2 & WORD) + beyond >> 1]
                         else:
                             key = key << 16 | halves[pc + delta + 2 >> 1]
-                    key |= words[23] << 32
-                    runner = thumb.get(key)
-                    if runner is None:
-                        runner = self._learn(key, True)
+                    key |= (words[23] | 256) << 32
                 else:
                     key = code[pc + delta >> 2]
-                    runner = arm.get(key)
-                    if runner is None:
-                        runner = self._learn(key, False)
+                runner = known.get(key)
+                if runner is None:
+                    runner = self._learn(key)
                 kind = runner(words, space, retired)
                 if kind is not None:
                     break
                 retired += 1
+                if key in ends and look is not None and look(context, space):
+                    self.left = True
+                    return INTERRUPT
             else:
                 return INTERRUPT
         except Abort as abort:
@@ -136,13 +151,13 @@ class Evaluator:
             return SVC
         return UNDEFINED if kind == TrapKind.UNDEFINED else Trap(TrapKind(kind), words[15], FaultStatus.DEBUG)
 
-    def _learn(self, key: int, thumb: bool) -> Written:
-        """What stands for a new word; `key` is its key in the table."""
-        table = self._thumb if thumb else self._arm
+    def _learn(self, key: int) -> Written:
+        """What stands for a new word."""
+        table = self._known
         if len(table) >= REMEMBERED:
             table.clear()
             self._ends.clear()
-        word, it = key & WORD, key >> 32
+        word, thumb, it = key & WORD, key >> 40 != 0, key >> 32 & 255
         runner: Written
         found = function_of(word, thumb, it)
         if found is not None:
@@ -151,45 +166,9 @@ class Evaluator:
             block = translate(word, thumb, it)
             runner, ends = Plain(block, table, key), block.branches or block.trap >= 0
         if ends:
-            self._ends.add(key << 1 | thumb)
+            self._ends.add(key)
         table[key] = runner
         return runner
-
-    def straight(self, space: AddressSpace, place: int, most: int) -> int:
-        """Instructions from PC | Thumb `place` to the end of their basic block, 1 … `most`; ITSTATE is 0 there."""
-        pc, thumb, it, count = place & ~1, bool(place & 1), 0, 0
-        table, ends = self._thumb if thumb else self._arm, self._ends
-        page, delta, code = -1, 0, self.memory.regions[0]
-        while count < most:
-            try:
-                if pc >> 12 != page:
-                    code, delta = _fetch(space, pc)
-                    page = pc >> 12
-                if not thumb:
-                    key, size = code.words[pc + delta >> 2], 4
-                else:
-                    key, size = code.halves[pc + delta >> 1], 2
-                    if is_wide(key):
-                        size, after = 4, pc + 2 & WORD
-                        if after >> 12 != page:
-                            code, delta = _fetch(space, after)
-                            page = after >> 12
-                        key = key << 16 | code.halves[after + delta >> 1]
-            except PrefetchAbort:
-                break
-            count += 1
-            word = key
-            key |= it << 32
-            if key not in table:
-                self._learn(key, thumb)
-            if key << 1 | thumb in ends:
-                break
-            if it:
-                it = advance_it(it)
-            elif thumb and word >> 8 == 0xBF:
-                it = max(written_it(translate(word, True, 0)), 0)
-            pc = pc + size & WORD
-        return max(count, 1)
 
 
 @final

@@ -18,6 +18,7 @@ from retrap.machine.traps import Trap, TrapKind
 
 if TYPE_CHECKING:
     from retrap.machine.cpu import Backend
+    from retrap.machine.evaluate import Evaluator, Look
 
 CAPACITY: Final = 1 << 18
 """Instructions that the buffer holds."""
@@ -62,24 +63,30 @@ class InstructionLog:
 class LoggedEvaluator:
     """An evaluator that logs: one instruction at a time."""
 
-    def __init__(self, inner: Backend, log: InstructionLog) -> None:
+    def __init__(self, inner: Evaluator, log: InstructionLog) -> None:
         self.inner: Final = inner
         self.log: Final = log
         self.retired = 0
 
     def run(self, context: Context, space: AddressSpace, retired: int, budget: int) -> Trap:
         """See `machine.cpu.Backend`; the budget is at most the log's room."""
+        return self.run_blocks(context, space, retired, budget, None)
+
+    def run_blocks(
+        self, context: Context, space: AddressSpace, retired: int, budget: int, look: Look | None
+    ) -> Trap:
+        """See `machine.evaluate.Evaluator`."""
         inner, log, words, end = self.inner, self.log, context.words, retired + budget
         clock = space.memory.clock
         self.retired = retired
         while True:
             address = words[Slot.PC] | words[Slot.THUMB]
-            trap = inner.run(context, space, retired, 1)
+            trap = inner.run_blocks(context, space, retired, 1, look)
             if inner.retired != retired:
                 log.words[log.at] = address
                 log.at += 1
                 self.retired = retired = inner.retired
-            if trap.kind is not TrapKind.INTERRUPT or retired >= end or clock.stop:
+            if trap.kind is not TrapKind.INTERRUPT or retired >= end or clock.stop or inner.left:
                 return trap
 
 

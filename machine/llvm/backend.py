@@ -23,7 +23,6 @@ from retrap.machine.space import AddressSpace
 from retrap.machine.traps import INTERRUPT, SVC, Trap, TrapKind
 
 if TYPE_CHECKING:
-    from retrap.machine.cpu import Backend
     from retrap.machine.llvm.trampoline import Relay
 
 HOT: Final = 64
@@ -45,9 +44,6 @@ each. So the time that this takes stays in proportion to the guest's."""
 REFUSED: Final = 2000
 """Runs until a basic block that cannot be compiled is tried again."""
 
-MAX_STRAIGHT: Final = 64
-"""Instructions of a basic block that are counted at most."""
-
 HEADS: Final = 1 << 16
 """Basic blocks counted at most; then counting starts afresh."""
 
@@ -56,17 +52,6 @@ _BUDGET: Final = int(Exit.BUDGET)
 _LOOKUP: Final = int(Exit.LOOKUP)
 _TOUCH: Final = int(Exit.TOUCH)
 _SVC: Final = int(Exit.SVC)
-
-
-@final
-class Head:
-    """A basic block as the evaluator sees it."""
-
-    __slots__ = ("count", "length")
-
-    def __init__(self, length: int) -> None:
-        self.length: Final = length  # instructions; a hint, as code may change
-        self.count = 0
 
 
 @final
@@ -91,11 +76,10 @@ class LlvmBackend:
         self.worth: Final = worth
         self.native: Final = Native(memory, open_store() if cache and log is None else None, log=log)
         plain = Evaluator(memory)
-        self.plain: Final = plain
-        self.evaluator: Final[Backend] = plain if log is None else LoggedEvaluator(plain, log)
+        self.evaluator: Final = plain if log is None else LoggedEvaluator(plain, log)
         self.clock: Final = memory.clock
-        self.heads: Final[dict[int, Head]] = {}
-        """PC | Thumb → a basic block that has been evaluated, in any address space."""
+        self.heads: Final[dict[int, int]] = {}
+        """PC | Thumb → how often the basic block there has been evaluated, in any address space."""
         self.retired = 0
         self._slice = self.period
         self._means = 0  # guest instructions that may be compiled with care
@@ -152,24 +136,20 @@ class LlvmBackend:
                 # A slice ended, not the budget: blocks are shorter than slices.
                 self._slice = self.period
                 self._sample(native, context)
-            elif why != _SVC and now < end:
-                length = 1
-                if why == _LOOKUP:
-                    length = self._look(native, context)
-                elif why == _BUDGET:
-                    length = end - now
-                elif why == _TOUCH:
+            elif why != _SVC and now < end and not (why == _LOOKUP and self._look(native, context)):
+                if why == _TOUCH:
                     touched = native.env[Env.TOUCHED >> 3] & 0xFFFFFFFF
                     native.fill(touched >> 12)
                     native.fill((touched >> 12) + 1 & 0xFFFFF)
-                if length:
-                    try:
-                        trap = evaluator.run(context, space, now, min(length, end - now))
-                    finally:
-                        self.retired = now = evaluator.retired
-                    if trap.kind is not TrapKind.INTERRUPT or clock.stop:
-                        self.retired = now
-                        return trap
+                try:
+                    if why == _LOOKUP:
+                        trap = evaluator.run_blocks(context, space, now, end - now, self._leave)
+                    else:
+                        trap = evaluator.run(context, space, now, end - now if why == _BUDGET else 1)
+                finally:
+                    self.retired = now = evaluator.retired
+                if trap.kind is not TrapKind.INTERRUPT or clock.stop:
+                    return trap
             if why == _SVC or now >= end:
                 self.retired = now
                 return SVC if why == _SVC else INTERRUPT
@@ -180,48 +160,53 @@ class LlvmBackend:
                 now += result >> 8
                 self._slice -= result >> 8
 
-    def _look(self, native: NativeSpace, context: Context) -> int:
-        """Nothing is in the jump cache for PC: 0 if there is now, else how many instructions to evaluate."""
+    def _leave(self, context: Context, space: AddressSpace) -> bool:
+        """Whether the evaluator is to come back, because there is native code for PC."""
+        return self._look(self.native.space(space), context)
+
+    def _look(self, native: NativeSpace, context: Context) -> bool:
+        """Nothing is in the jump cache for PC: is there now?"""
         words = context.words
         if words[Slot.IT] or words[Slot.BIG_ENDIAN]:
-            return 1
+            return False
         key = words[Slot.PC] | words[Slot.THUMB]
         compiled = native.entries.get(key)
         if compiled is not None:
             native.remember(compiled)
-            return 0
-        head = self.heads.get(key)
-        if head is None:
-            if len(self.heads) >= HEADS:
-                self.heads.clear()
+            return True
+        heads = self.heads
+        count = heads.get(key)
+        if count is None:
+            if len(heads) >= HEADS:
+                heads.clear()
             if self.native.find(native, key):
-                return 0
-            head = self.heads[key] = Head(self.plain.straight(native.space, key, MAX_STRAIGHT))
+                return True
+            count = 0
             self.native.reached.add(key)
         elif self.native.library.get(key) and self.native.find(native, key):
-            return 0
-        head.count += 1
-        if head.count >= self.hot:
+            return True
+        heads[key] = count = count + 1
+        if count >= self.hot:
             if self.native.find(native, key):
-                return 0
+                return True
             self._compile(native, key)
             if key in native.entries:
-                return 0
+                return True
             # It starts with what the evaluator does; ask again when other code may be there.
-            head.count = -REFUSED
-        return head.length
+            heads[key] = -REFUSED
+        return False
 
     def _compile(self, native: NativeSpace, key: int) -> None:
         """Compile the region at `key`, and others that are about to be wanted."""
         about, entries = self.hot // 2, native.entries
         keys = [key]
-        for other, head in self.heads.items():
-            if head.count > about and other not in entries and other != key:
+        for other, count in self.heads.items():
+            if count > about and other not in entries and other != key:
                 keys.append(other)
                 if len(keys) >= BATCH:
                     break
         for one in keys:
-            self.heads[one].count = 0
+            self.heads[one] = 0
         self.native.compile(native, keys)
 
     def _sample(self, native: NativeSpace, context: Context) -> None:
