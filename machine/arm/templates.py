@@ -11,18 +11,21 @@ function that stands for the word's block, or with None if the conditions are no
 
 from __future__ import annotations
 
+import marshal
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
+from types import FunctionType
 from typing import Any, Final, cast, final
 
 from retrap.machine.arm.decode import find, rivals
 from retrap.machine.arm.registry import Decoded, Encoding
 from retrap.machine.arm.translate import assemble, condition_of
 from retrap.machine.ir.builder import Value
+from retrap.machine.ir.helpers import HELPERS
 from retrap.machine.ir.ops import Access, Block, Inst, Op
 from retrap.machine.ir.symbols import Hole, Symbol, Trace, hole_of, value_of
-from retrap.machine.ir.written import Written, write_out
+from retrap.machine.ir.written import Written, scope_of, write_out
 
 Make = Callable[[int], Written | None]
 """The word → the function that stands for its block, or None if the word does not fit."""
@@ -89,15 +92,19 @@ class Template:
         lines += self._noted.lines([self.holes[name] for name in names], "return None")
         return lines + [f"{name} = {self.holes[name]}" for name in names if self.holes[name] != name]
 
-    def source(self) -> tuple[str, dict[str, Any]]:
-        """Of the function `make`, a `Make`, and the names that it needs."""
-        run, scope = write_out(self.pattern)
-        names = set(_HOLE.findall(run))
-        filled = self._lines([name for name in self.holes if name in names])
-        return "\n ".join(["def make(w):", *filled, *run.split("\n"), "return run"]), scope
+    def source(self) -> tuple[str, dict[str, str]]:
+        """Of the function `make`, a `Make`, and the helpers that it needs, by their names there."""
+        run, helpers = write_out(self.pattern)
+        mentioned = set(_HOLE.findall(run))
+        names = [name for name in self.holes if name in mentioned]
+        # As defaults they cost less than as names of the function around it.
+        head, *rest = run.split("\n")
+        head = head.replace("retired", ", ".join(["retired", *(f"{name}={name}" for name in names)]))
+        return "\n ".join(["def make(w):", *self._lines(names), head, *rest, "return run"]), helpers
 
     def make(self) -> Make:
-        source, scope = self.source()
+        source, helpers = self.source()
+        scope = scope_of(helpers)
         exec(source, scope)  # made of the definitions' decisions and the table's lines: no input reaches it
         made: Make = scope["make"]
         return made
@@ -241,10 +248,11 @@ class _Family:
     """The templates of one encoding, ITSTATE and condition code. Some encodings are traced in vain, because the
     structure of their blocks differs from word to word (register lists)."""
 
-    __slots__ = ("failure", "made", "missed", "selector")
+    __slots__ = ("earlier", "failure", "made", "missed", "selector")
 
     def __init__(self, encoding: Encoding) -> None:
         self.made: Final[list[Fit]] = []
+        self.earlier = 0  # how many of them earlier runs made
         self.failure = ""  # why the definition cannot be traced
         self.missed: Final[dict[int, int]] = {}  # by small fields: how many words no template fitted
         self.selector: Final = sum(((1 << width) - 1) << low for _, low, width in encoding.layout if width <= 2)
@@ -302,6 +310,9 @@ def function_of(word: int, thumb: bool, it: int) -> tuple[Written, bool] | None:
         if len(_families) >= FAMILIES:
             forget()
         family = _families[premise] = _Family(encoding)
+        for code, ends, helpers in _earlier.get((encoding.title, premise[1]), ()):
+            family.made.append((FunctionType(marshal.loads(code), scope_of(dict(helpers))), ends, [WASTE]))
+        family.earlier = len(family.made)
     known = len(family.made)
     for n in range(known + 1):
         if n == known:
@@ -322,3 +333,39 @@ def forget() -> None:
     _families.clear()
     _arm_routes.clear()
     _thumb_routes.clear()
+
+
+# -- between runs ----------------------------------------------------------------------------------------------
+
+KEPT: Final = 4096
+"""Templates kept for later runs at most."""
+
+_Kept = tuple[bytes, bool, tuple[tuple[str, str], ...]]
+"""Code of a `Make`, whether its words end a basic block, the helpers that it needs."""
+
+_earlier: Final[dict[tuple[str, int], list[_Kept]]] = {}
+"""What earlier runs made, by encoding and premise."""
+
+
+def recall(data: bytes) -> None:
+    """Take over what `worth_keeping` gave in an earlier run of the same Python and the same definitions."""
+    _earlier.update(marshal.loads(data))
+
+
+def worth_keeping() -> bytes | None:
+    """The templates that were of use, with those of earlier runs; None if there are no others than these."""
+    names = {id(function): name for name, function in HELPERS.items()}
+    kept, fresh = dict(_earlier), False
+    total = sum(map(len, kept.values()))
+    for (encoding, premise), family in _families.items():
+        key = encoding.title, premise
+        entries = list(_earlier.get(key, ()))
+        for make, ends, served in family.made[family.earlier :]:
+            if served[0] > 1 and total < KEPT:
+                assert isinstance(make, FunctionType)
+                helpers = [(name, names[id(x)]) for name, x in make.__globals__.items() if id(x) in names]
+                entries.append((marshal.dumps(make.__code__), ends, tuple(helpers)))
+                fresh, total = True, total + 1
+        if entries:
+            kept[key] = entries
+    return marshal.dumps(kept) if fresh else None

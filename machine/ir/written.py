@@ -7,7 +7,7 @@ that are known to be zero, is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
 from retrap.machine.access import load, store, system_read, system_write
@@ -64,7 +64,7 @@ class _Writer:
         self.bits: Final[dict[int, int]] = {}  # value → how many low bits may be set
         self.uses: Final[dict[int, int]] = {}
         self.text: Final[dict[int, str]] = {-1: "1"}
-        self.names: Final[dict[str, Any]] = {"load": load, "store": store, "signed_divide": signed_divide}
+        self.helpers: Final[dict[str, str]] = {}  # name in the source → helper
         for inst in _needed((*block.prologue, *block.body, *block.skipped), block.condition):
             self._study(inst)
         if block.condition >= 0:
@@ -158,12 +158,10 @@ class _Writer:
                 fields["b"] = self._name(i.b)
             if isinstance(i.extra, Access):
                 fields.update(size=i.extra.size, alignment=i.extra.alignment)
-            elif i.op is Op.SYSTEM_GET or i.op is Op.SYSTEM_SET:
-                self.names.update(system_read=system_read, system_write=system_write)
             elif i.extra is not None:
                 name, numbers, _ = i.extra
-                helper = f"helper{len(self.names)}"
-                self.names[helper] = HELPERS[name]
+                helper = f"helper{len(self.helpers)}"
+                self.helpers[helper] = name
                 fields.update(helper=helper, arguments=", ".join(self._name(n) for n in numbers))
             if i.d < 0 or i.op in _IMPURE or self.uses[i.d] > 1:
                 lines.append(indent + line.format(**fields))
@@ -174,8 +172,9 @@ class _Writer:
         return lines
 
 
-def write_out(block: Block) -> tuple[str, dict[str, Any]]:
-    """Source of the function, called `run`, and the names that it needs. Holes are names, too."""
+def write_out(block: Block) -> tuple[str, dict[str, str]]:
+    """Source of the function, called `run`, and the helpers that it calls, by their names there. Holes are names,
+    too."""
     writer = _Writer(block)
     lines = ["def run(words, space, retired):"]
     lines += writer.lines(block.prologue, " ")
@@ -186,12 +185,24 @@ def write_out(block: Block) -> tuple[str, dict[str, Any]]:
         lines += writer.lines(block.body, "  ")
         lines.append(" else:")
         lines += writer.lines(block.skipped, "  ")
-    return "\n".join(lines), writer.names
+    return "\n".join(lines), writer.helpers
+
+
+def scope_of(helpers: Mapping[str, str]) -> dict[str, Any]:
+    """What such source needs to run in."""
+    return {**_SCOPE, **{name: HELPERS[helper] for name, helper in helpers.items()}}
+
+
+_SCOPE: Final = {
+    "load": load, "store": store, "signed_divide": signed_divide,
+    "system_read": system_read, "system_write": system_write,
+}  # fmt: skip
 
 
 def written(block: Block) -> Written:
     """The block as one function."""
-    source, scope = write_out(block)
+    source, helpers = write_out(block)
+    scope = scope_of(helpers)
     exec(source, scope)  # made of the table's lines and of numbers: no input reaches it
     function: Written = scope["run"]
     return function

@@ -10,6 +10,7 @@ import mmap
 import weakref
 from typing import TYPE_CHECKING, Final, final
 
+from retrap.machine.arm.templates import recall, worth_keeping
 from retrap.machine.llvm import helpers
 from retrap.machine.llvm.arena import Arena
 from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env
@@ -30,6 +31,9 @@ CACHE_MASK: Final = (1 << JUMP_CACHE_BITS) - 1
 CACHE_BYTES: Final = 16 << JUMP_CACHE_BITS
 _ENTRY: Final = 1 << 32
 """Marks a head where a kept region can be entered."""
+
+_TEMPLATES: Final = "templates"
+"""What the store calls the evaluator's templates, which serve every guest."""
 
 EMPTY: Final = (1 << 64) - 1
 
@@ -371,6 +375,9 @@ class Native:
         if store is not None:
             # (`reached` stands for this object, to which there can be no weak reference when it is compiled ahead.)
             weakref.finalize(self.reached, _save, store, self.library)
+            templates = store.read(store.special(_TEMPLATES))
+            if templates is not None:
+                recall(templates)
 
     def next_number(self) -> int:
         """A name for a space."""
@@ -626,5 +633,8 @@ def _save(store: Store, library: dict[int, list[Compiled]]) -> None:
                 files.setdefault(made.kept, []).append(record)
     for name, records in files.items():
         store.add(name, records)
-    if files:
+    templates = worth_keeping()
+    if templates is not None:
+        store.write(store.special(_TEMPLATES), templates)
+    if files or templates is not None:
         store.trim()

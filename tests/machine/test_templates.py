@@ -187,6 +187,47 @@ def test_encodings_whose_blocks_all_differ_are_given_up() -> None:
     assert 0 < len(family.made) <= templates.WASTE
 
 
+def test_templates_of_an_earlier_run_serve_from_the_first_word_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templates, "_earlier", {})
+    templates.forget()
+    r = random.Random(8)
+    titles = ("ADD (register) A1", "STR (immediate) A1", "VADD (floating-point, VFP) A2", "SETEND A1", "B A1")
+    encodings = [e for e in all_encodings() if e.title in titles]
+    words = [(draw(r, e) & 0x0FFFFFFF | (0xF if e.title == "SETEND A1" else 0xE) << 28, e) for e in encodings * 60]
+    for word, _ in words:
+        templates.function_of(word, False, 0)
+    kept = templates.worth_keeping()
+    assert kept is not None
+    templates.forget()
+    templates.recall(kept)
+    assert templates.worth_keeping() is None
+
+    def fail(*_: object) -> Template:
+        raise AssertionError
+
+    monkeypatch.setattr(templates, "trace", fail)
+    monkeypatch.setattr(templates, "PATIENCE", 1000)
+    context, space, _ = environment()
+    served = dict.fromkeys(titles, 0)
+    for word, encoding in words:
+        found = templates.function_of(word, False, 0)
+        if found is None:
+            continue
+        served[encoding.title] += 1
+        block = translate(word, False, 0)
+        assert found[1] == (block.branches or block.trap >= 0)
+        results = []
+        for run in (Plain(block, {}, 0), found[0]):
+            for n in range(WORDS):
+                context[n] = 0x1000 + n if n < 16 else 0
+            context[Slot.FPEXC_EN] = 1
+            results.append((outcome(run, context, space), context.tolist()))
+        assert results[0] == results[1]
+    assert all(count > 30 for count in served.values()), served
+    assert templates.worth_keeping() is None
+    templates.forget()
+
+
 # -- symbols -----------------------------------------------------------------------------------------------
 
 
