@@ -315,7 +315,7 @@ class Lowering(Accesses):
 
     def _guarded(self, step: Step, condition: Operand) -> bool:
         """Any other conditional body: jump around it."""
-        for slot in sorted(step.facts.sets & self.pending.keys()):
+        for slot in sorted(step.facts.sets.intersection(self.pending)):
             self._store(slot, 32, self.pending.pop(slot))
         self.fresh += 1
         chosen, here = self.force(condition), f"{self.fresh}"
