@@ -7,6 +7,9 @@ each class, so that a campaign that was stopped goes on where it was; the table 
 end. An oracle that is not installed is named, and the campaign goes on with the other. `--record
 docs/isa-campaign.json` also keeps the counts, for the table in the documentation.
 
+Some cases one CPU cannot be asked about. `--fill docs/isa-campaign.json` runs as many more, from another seed, as
+each class lacks there to have been compared so often with each CPU that knows it, and adds them.
+
 Exit status: 0, no unexplained differences; 1, some; 2, there is no oracle for any of the classes, or no such class;
 130, interrupted.
 """
@@ -78,7 +81,7 @@ def oracles() -> tuple[frozenset[str], list[str]]:
 
 
 def run_class(
-    chosen: Class, cases: int, seed: int, runners: dict[str, Any], asked: frozenset[str]
+    chosen: Class, cases: int, seed: int | str, runners: dict[str, Any], asked: frozenset[str]
 ) -> dict[str, Any]:
     """Counts of one class: cases per oracle, known differences, the first few unexplained ones."""
     if chosen.suite not in runners:
@@ -139,6 +142,36 @@ def keep(path: Path, state: dict[str, Any]) -> None:
     new.replace(path)
 
 
+def fill(path: Path, wanted: list[Class], cases: int, seed: int, asked: frozenset[str]) -> int:
+    """Add to the counts in `path`, class by class, until each of them is `cases`."""
+    recorded: dict[str, dict[str, int]] = json.loads(path.read_text())
+    runners: dict[str, Any] = {}
+    results = {}
+    for one in wanted:
+        counts = recorded.get(one.title, {})
+        tried = 0
+        while 0 < (least := min((n for oracle, n in counts.items() if oracle in asked), default=0)) < cases:
+            if tried == 5:
+                break
+            more = (cases - least) * cases // least + 100
+            result = run_class(one, more, f"{seed}, filling {tried}", runners, asked)
+            results[f"{one.title}, filling {tried}"] = result
+            tried += 1
+            for oracle, n in result["compared"].items():
+                counts[oracle] = counts.get(oracle, 0) + n
+            if result["unexplained"]:
+                sys.stdout.write("\n".join(result["examples"]) + "\n")
+                break
+            write_record(path, recorded)
+    sys.stdout.write(table(results) + "\n")
+    return 1 if any(result["unexplained"] for result in results.values()) else 0
+
+
+def write_record(path: Path, recorded: dict[str, dict[str, int]]) -> None:
+    lines = (f"  {json.dumps(title)}: {json.dumps(counts)}" for title, counts in sorted(recorded.items()))
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cases", type=int, default=1000, help="cases per class")
@@ -150,6 +183,7 @@ def main() -> int:
     )
     parser.add_argument("--state", type=Path, default=Path("out/isa-campaign.json"))
     parser.add_argument("--record", type=Path, help="write the counts per class here")
+    parser.add_argument("--fill", type=Path, help="run what a record lacks of so many cases, and add it")
     options = parser.parse_args()
     asked, lacks = oracles()
     for lack in lacks:
@@ -160,6 +194,8 @@ def main() -> int:
     if not asked or not wanted:
         sys.stderr.write("no independent CPU to compare with\n" if wanted else "no such class\n")
         return 2
+    if options.fill:
+        return fill(options.fill, wanted, options.cases, options.seed, asked)
     key = f"seed {options.seed}, {options.cases} cases, {' and '.join(sorted(asked))}"
     state: dict[str, Any] = {}
     if options.state.exists():
@@ -191,8 +227,7 @@ def main() -> int:
     if options.record:
         recorded = json.loads(options.record.read_text()) if options.record.exists() else {}
         recorded.update((title, result["compared"]) for title, result in chosen.items())
-        lines = (f"  {json.dumps(title)}: {json.dumps(counts)}" for title, counts in sorted(recorded.items()))
-        options.record.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+        write_record(options.record, recorded)
     if len(uncompared(chosen)) == len(chosen):
         return 2
     return 1 if any(result["unexplained"] for result in chosen.values()) else 0
