@@ -103,8 +103,7 @@ class Evaluator:
     ) -> Trap | None:
         """Run until the clock stands at `end`. None: the instruction at PC has to be run with an exact clock."""
         words = context.words
-        known = self._known
-        ends = frozenset[int]() if look is None else self._ends
+        known, ends = self._known, self._ends
         page, delta = -1, 0
         code = halves = self.memory.regions[0].words
         kind: int | None = None
@@ -114,7 +113,25 @@ class Evaluator:
                 if pc >> 12 != page:
                     region, delta = _fetch(space, pc)
                     page, code, halves = pc >> 12, region.words, region.halves
-                if words[22]:
+                if not words[22]:
+                    # The rest of the page, word by word as each is reached: only what ends a basic block goes on
+                    # elsewhere than at the next word, or in Thumb.
+                    at = pc + delta >> 2
+                    for key in code[at : at + min(1024 - (pc >> 2 & 1023), end - retired)]:
+                        runner = known.get(key)
+                        if runner is None:
+                            runner = self._learn(key)
+                        kind = runner(words, space, retired)
+                        if kind is not None:
+                            break
+                        retired += 1
+                        if key in ends:
+                            break
+                    else:
+                        continue
+                    if kind is not None:
+                        break
+                else:
                     key = halves[pc + delta >> 1]
                     if key >= 0xE800:
                         if pc & 0xFFE == 0xFFE:
@@ -123,16 +140,16 @@ class Evaluator:
                         else:
                             key = key << 16 | halves[pc + delta + 2 >> 1]
                     key |= (words[23] | 256) << 32
-                else:
-                    key = code[pc + delta >> 2]
-                runner = known.get(key)
-                if runner is None:
-                    runner = self._learn(key)
-                kind = runner(words, space, retired)
-                if kind is not None:
-                    break
-                retired += 1
-                if key in ends and look is not None and look(context, space):
+                    runner = known.get(key)
+                    if runner is None:
+                        runner = self._learn(key)
+                    kind = runner(words, space, retired)
+                    if kind is not None:
+                        break
+                    retired += 1
+                    if key not in ends:
+                        continue
+                if look is not None and look(context, space):
                     self.left = True
                     return INTERRUPT
             else:
