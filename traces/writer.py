@@ -34,7 +34,7 @@ FRAME_RECORDS: Final = 4096
 FRAME_BYTES: Final = 4 << 20
 """… or this many uncompressed bytes, whichever comes first."""
 
-DIGEST_INTERVAL: Final = 4096
+DIGEST_INTERVAL: Final = 32_768
 """Default number of records between two state digests."""
 
 _NO_CALL: Final = 1  # no system call has a positive number
