@@ -26,10 +26,7 @@ COMPILED = (
     "kernel/abi/release.py",
     "kernel/objects/*.py",
     "machine/*.py",
-    "machine/llvm/backend.py",
-    "machine/llvm/native.py",
-    "machine/llvm/region.py",
-    "machine/llvm/tables.py",
+    "machine/llvm/*.py",
     "tools/relaying.py",
     "tools/session.py",
     "traces/*.py",
@@ -38,7 +35,13 @@ COMPILED = (
 
 PLAIN = (
     ("*/__init__.py", "looks at the name under which it is imported"),
-    ("machine/evaluate.py", "makes Python code at run time, and runs that"),
+    ("machine/llvm/arena.py", "ctypes"),
+    ("machine/llvm/compiler.py", "the library's types"),
+    ("machine/llvm/helpers.py", "run once, at import"),
+    ("machine/llvm/layout.py", "numbers"),
+    ("machine/llvm/relay.py", "run once a process"),
+    ("machine/llvm/store.py", "the disk"),
+    ("machine/llvm/trampoline.py", "ctypes"),
     ("traces/schema.py", "declares formats to construct; not on the trap path"),
 )
 """What is left out although a pattern above names it, each with the reason."""

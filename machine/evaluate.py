@@ -156,8 +156,8 @@ class Evaluator:
                 return INTERRUPT
         except Abort as abort:
             return Trap(TrapKind.DATA_ABORT, abort.address, abort.status)
-        except PrefetchAbort as abort:
-            return Trap(TrapKind.PREFETCH_ABORT, words[15], abort.status)
+        except PrefetchAbort as fetch:
+            return Trap(TrapKind.PREFETCH_ABORT, words[15], fetch.status)
         except Untimed:
             return None
         finally:

@@ -341,7 +341,7 @@ class Native:
         self.reached: Final[set[int]] = set()
         """PC | Thumb of the basic blocks that have run."""
         self.memory: Final = memory
-        self.limit: Final = limit
+        self.limit = limit
         self.writers: Final[dict[int, set[int]]] = {}
         """Physical page → number of a space << 20 | virtual page, of the write-table entries that point to it."""
         self.sources: Final[dict[int, set[int]]] = {}
