@@ -53,6 +53,19 @@ Picker = Callable[[Sequence[int]], tuple[int, ...]]
 """Picks from a context's words those that the values of a shape are compared with."""
 
 
+TWO_ENTRIES: Final[dict[int, Callable[..., bytes]]] = {}
+"""The same of two entries, by the counts of their words: first << 8 | second. Made when they are needed."""
+
+
+def two_entries(first: int, second: int) -> Callable[..., bytes]:
+    """Packs a section of buffer words with two entries of so many words (each below `READY`)."""
+    found = TWO_ENTRIES.get(first << 8 | second)
+    if found is None:
+        place = layout.struct_format(layout.BUFFER_WORDS[:2])
+        found = TWO_ENTRIES[first << 8 | second] = struct.Struct(f"<H{place}H{first}I{place}H{second}I").pack
+    return found
+
+
 def picker_of(slots: tuple[int, ...]) -> Picker | None:
     """The picker for values that were written to these slots; None if there are none."""
     if not slots:

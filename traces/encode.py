@@ -23,6 +23,7 @@ from retrap.traces.codec import (
     U16,
     U32,
     VALUES,
+    two_entries,
 )  # fmt: skip
 from retrap.traces.layout import CONTEXT_BYTES, CONTEXT_WORDS, Section
 from retrap.traces.record import NO_CONTEXT, BufferWords, Capability, Outside, ThreadEntry
@@ -239,10 +240,18 @@ def _put_words(buffer: bytearray, words: list[int]) -> None:
 
 
 def _put_buffer_words(buffer: bytearray, entries: list[BufferWords]) -> None:
-    if len(entries) == 1:
+    count = len(entries)
+    if count == 1:
         thread, index, words = entries[0]
         if len(words) < READY:
             buffer += ONE_ENTRY[len(words)](1, thread, index, len(words), *words)
+            return
+    elif count == 2:
+        thread, index, words = entries[0]
+        other, place, more = entries[1]
+        if len(words) < READY and len(more) < READY:
+            pack = two_entries(len(words), len(more))
+            buffer += pack(2, thread, index, len(words), *words, other, place, len(more), *more)
             return
     buffer += U16.pack(len(entries))
     for thread, index, words in entries:
