@@ -110,17 +110,23 @@ def prepare(
     max_instructions: int | None = None,
     serial_input: str | Path | None = None,
     devices: Sequence[str] = (),
+    kernel_elf: str | Path | None = None,
+    device_tree: str | Path | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Prepared:
     """Read the image and the manifest and lay the system out. Options given here win over the manifest.
+
+    `kernel_elf`, `device_tree`: the files that a packed image has in it.
 
     Raises `retrap.loader.errors.InputError` for what is wrong with a file or an option.
     """
     options = {
         "image.path": None if image is None else str(image),
         "image.arguments": arguments,
+        "image.kernel": None if kernel_elf is None else str(kernel_elf),
         "kernel.release": kernel,
         "platform.name": platform,
+        "platform.device_tree": None if device_tree is None else str(device_tree),
         "limits.max_instructions": max_instructions,
         "input.serial": None if serial_input is None else str(serial_input),
         "devices": [user_devices.parse(text) for text in devices] or None,
@@ -341,6 +347,8 @@ def boot(
     max_instructions: int | None = None,
     serial_input: str | Path | None = None,
     devices: Sequence[str] = (),
+    kernel_elf: str | Path | None = None,
+    device_tree: str | Path | None = None,
     check: str = "off",
     console: Callable[[bytes], None] | None = None,
     report: Callable[[Record], None] | None = None,
@@ -349,8 +357,8 @@ def boot(
 ) -> BootResult:
     """Boot a root task and run it until it halts, dies, is quiescent, or a limit is reached.
 
-    `devices`: as `--device` names them. `cache`: compiled code may be kept on the disk for later runs. `console`
-    gets the bytes that the guest prints,
+    `devices`: as `--device` names them. `kernel_elf`, `device_tree`: see `prepare`. `cache`: compiled code may be
+    kept on the disk for later runs. `console` gets the bytes that the guest prints,
     `report` a `Record` of every kernel entry. Raises `retrap.loader.errors.InputError`,
     `retrap.traces.errors.TraceError` or `UsageError` for bad input.
     """
@@ -363,6 +371,8 @@ def boot(
         max_instructions=max_instructions,
         serial_input=serial_input,
         devices=devices,
+        kernel_elf=kernel_elf,
+        device_tree=device_tree,
     )
     return run(
         prepared,
@@ -414,6 +424,8 @@ def command(
     cache: bool = True,
     devices: Sequence[str] = (),
     instructions: Path | None = None,
+    kernel_elf: Path | None = None,
+    device_tree: Path | None = None,
 ) -> int:
     """`retrap boot`."""
     choose("--backend", backend, BACKENDS)
@@ -432,6 +444,8 @@ def command(
         max_instructions=max_instructions,
         serial_input=None if stdin is not None else serial_input,
         devices=devices,
+        kernel_elf=kernel_elf,
+        device_tree=device_tree,
         warn=warn,
     )
     if stdin is not None and is_file(stdin):

@@ -107,6 +107,13 @@ def boot(
     instructions: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the address of every instruction executed.")
     ] = None,
+    kernel_elf: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The kernel's ELF, beside a bare root task: its release and options."),
+    ] = None,
+    device_tree: Annotated[
+        Path | None, typer.Option("--dtb", metavar="FILE", help="The device tree, beside a bare root task.")
+    ] = None,
 ) -> int:
     """Boot a root task and run it until it halts, dies, is quiescent, or a limit is reached."""
     from retrap.tools import booting
@@ -130,6 +137,8 @@ def boot(
         cache=not no_cache,
         devices=devices or (),
         instructions=instructions,
+        kernel_elf=kernel_elf,
+        device_tree=device_tree,
     )
 
 

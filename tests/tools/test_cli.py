@@ -216,6 +216,25 @@ def test_rights_of_the_image_are_honoured_unless_the_manifest_says_as_the_kernel
     assert run("boot", image, "--max-instructions", "10").status == 3
 
 
+def test_the_parts_of_a_packed_image_given_apart(run, samples, tmp_path) -> None:
+    """As in a packed image; what they say is in the trace, their places are not."""
+    from packer import kernel, tree
+
+    (tmp_path / "kernel.elf").write_bytes(kernel())
+    (tmp_path / "virt.dtb").write_bytes(tree())
+    apart = ("--kernel-elf", tmp_path / "kernel.elf", "--dtb", tmp_path / "virt.dtb")
+    alone = run("boot", samples / "hello-arm.elf", "--dry-run")
+    told = run("boot", samples / "hello-arm.elf", *apart, "--dry-run")
+    assert (alone.status, told.status) == (0, 0)
+    assert told.out != alone.out
+    ran = run("boot", samples / "hello-arm.elf", *apart, "-o", tmp_path / "t.rtr")
+    assert (ran.status, ran.out.splitlines()[-1]) == (0, "PASS")
+    for file in ("kernel.elf", "virt.dtb"):
+        (tmp_path / file).unlink()
+    assert run("replay", tmp_path / "t.rtr", "--cpu").status == 0
+    assert run("boot", samples / "hello-arm.elf", *apart).status == 2
+
+
 def test_an_interrupted_run_is_a_whole_trace(samples, tmp_path) -> None:
     trace = tmp_path / "t.rtr"
     command = [sys.executable, "-m", "retrap.tools.cli", "boot", str(samples / "pingpong-arm.elf")]
