@@ -23,7 +23,7 @@ from retrap.machine.memory import PhysicalMemory, RamRegion
 from retrap.machine.space import EXECUTE, SECTION, AddressSpace
 from retrap.machine.traps import INTERRUPT, SVC, UNDEFINED, FaultStatus, Trap, TrapKind
 
-WRITE_OUT_AFTER: Final = 60
+WRITE_OUT_AFTER: Final = 12
 """Runs of a block that cost about as much as writing it out."""
 
 

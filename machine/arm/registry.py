@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Final, final
 
 from retrap.machine.ir.builder import Builder
@@ -141,17 +142,9 @@ class Encoding:
                 name, _, text = token.partition("=")
                 constants.append((name, FLAGS_OUTSIDE_IT if text == "it" else int(text, 0)))
                 continue
-            bits = token.replace("(", "").replace(")", "")
-            fixed = should = number = 0
-            if bits.strip("01"):
-                name, width = _field(token)
+            name, width, fixed, should, number = _bits(token)
+            if name:
                 layout.append((name, -length - width, width))
-            else:
-                width, number = len(bits), int(bits, 2)
-                if token.startswith("("):
-                    should = (1 << width) - 1
-                else:
-                    fixed = (1 << width) - 1
             mask = mask << width | fixed
             value = value << width | (number & fixed)
             should_mask = should_mask << width | should
@@ -258,6 +251,18 @@ def _thumb_diagram(arm: str) -> str:
     if tokens[0].startswith("1111"):
         return arm  # 1111 1110 …: the same in both (VSEL-like and VRINT-like spaces)
     raise ValueError(f"no T32 counterpart of {arm!r}")
+
+
+@cache
+def _bits(token: str) -> tuple[str, int, int, int, int]:
+    """(name of the field or the empty string, width, which bits are fixed, which should be, their values)."""
+    bits = token.replace("(", "").replace(")", "")
+    if bits.strip("01"):
+        name, width = _field(token)
+        return name, width, 0, 0, 0
+    width, number = len(bits), int(bits, 2)
+    every = (1 << width) - 1
+    return ("", width, 0, every, number) if token.startswith("(") else ("", width, every, 0, number)
 
 
 def _field(token: str) -> tuple[str, int]:
