@@ -35,6 +35,7 @@ from retrap.kernel.laws.threads import (
     ready_queues_agree_with_threads,
     the_current_thread_can_run,
     wait_queues_agree_with_threads,
+    what_threads_keep_is_what_their_slots_say,
 )
 from retrap.kernel.state import KernelState
 
@@ -63,6 +64,7 @@ LAWS: Final[tuple[Law, ...]] = (
     mappings_belong_to_capabilities,
     spaces_show_the_tables,
     the_processor_keeps_what_lookups_find,
+    what_threads_keep_is_what_their_slots_say,
 )
 """All laws."""
 

@@ -17,7 +17,7 @@ from retrap.kernel.caps import (
     ThreadCap,
     UntypedCap,
 )
-from retrap.kernel.structures import Endpoint, Tcb, ThreadState
+from retrap.kernel.structures import CNode, CSpaceRoot, Endpoint, Tcb, ThreadState
 from retrap.kernel.vspace import PageDirectory, PageTable
 
 FRAME, TABLE, ENDPOINT, THREAD, HANDLER = 32, 33, 34, 35, 36
@@ -181,6 +181,20 @@ def dead_space(driver: Driver) -> None:
     driver.state.space = type(driver.state.space)(driver.memory)
 
 
+def another_root(driver: Driver) -> None:
+    thread = driver.state.current
+    kept = thread.cspace
+    assert kept is not None
+    other = CNode(kept.node.address, kept.node.radix)
+    thread.cspace = CSpaceRoot(kept.cap, kept.radix, kept.guard, other)
+
+
+def another_buffer(driver: Driver) -> None:
+    thread = driver.state.current
+    assert thread.buffer_words is not None
+    thread.buffer_address += 512
+
+
 PLANTED: tuple[tuple[Callable[[Driver], None], str], ...] = (
     (overlap, "objects do not overlap"),
     (stray_object, "capabilities refer to live objects"),
@@ -209,6 +223,8 @@ PLANTED: tuple[tuple[Callable[[Driver], None], str], ...] = (
     (stale_view, "spaces show the tables"),
     (forgotten_table, "spaces show the tables"),
     (dead_space, "the visible space is live"),
+    (another_root, "what threads keep is what their slots say"),
+    (another_buffer, "what threads keep is what their slots say"),
 )
 
 
