@@ -127,7 +127,7 @@ def the_current_thread_can_run(survey: Survey) -> Iterator[str]:
 
 
 def what_threads_keep_is_what_their_slots_say(survey: Survey) -> Iterator[str]:
-    """What a thread keeps of its CSpace root and IPC buffer, if it is of the capabilities in its slots, is theirs."""
+    """What a thread keeps of its CSpace root and IPC buffer, if of the capabilities in its slots, is theirs."""
     objects = survey.state.objects
     for thread in survey.threads:
         cap, root = thread.slots[TCB_CTABLE].cap, thread.cspace
