@@ -174,7 +174,7 @@ class Evaluator:
         if len(table) >= REMEMBERED:
             table.clear()
             self._ends.clear()
-        word, thumb, it = key & WORD, key >> 40 != 0, key >> 32 & 255
+        word, thumb, it = (key, False, 0) if key <= WORD else (key & WORD, True, key >> 32 & 255)
         runner: Written
         found = function_of(word, thumb, it)
         if found is not None:

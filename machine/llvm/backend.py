@@ -162,7 +162,8 @@ class LlvmBackend:
 
     def _leave(self, context: Context, space: AddressSpace) -> bool:
         """Whether the evaluator is to come back, because there is native code for PC."""
-        return self._look(self.native.space(space), context)
+        native = space.listener
+        return self._look(native if isinstance(native, NativeSpace) else self.native.space(space), context)
 
     def _look(self, native: NativeSpace, context: Context) -> bool:
         """Nothing is in the jump cache for PC: is there now?"""

@@ -5,7 +5,7 @@ without. A file holds the regions that start in one page: its name is a digest o
 of everything that generated code depends on (format, library, host CPU, interpreter). A file that is torn,
 altered, or someone else's is ignored. Files are replaced whole, so that any number of processes may share the
 folder; the oldest go when it grows beyond `LIMIT`. A region is used only where the guest's bytes are those that
-it was compiled from: `Record.digest`.
+it was compiled from: `Record.digest`. Templates, which belong to no guest, are one file (`arm.templates`).
 """
 
 from __future__ import annotations
