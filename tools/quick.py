@@ -31,8 +31,10 @@ _BOOT: Final[dict[str, tuple[str, Kind | None]]] = {
     "--arguments": ("arguments", str),
     "--check": ("check", str),
     "--dry-run": ("dry_run", None),
+    "--dtb": ("device_tree", Path),
     "--input": ("serial_input", Path),
     "--instructions": ("instructions", Path),
+    "--kernel-elf": ("kernel_elf", Path),
     "--manifest": ("manifest", Path),
     "--max-instructions": ("max_instructions", _count),
     "--output": ("trace", Path),
@@ -115,6 +117,8 @@ def _boot(given: dict[str, Any]) -> int:
         cache="no_cache" not in given,
         devices=(),
         instructions=given.get("instructions"),
+        kernel_elf=given.get("kernel_elf"),
+        device_tree=given.get("device_tree"),
     )
 
 
