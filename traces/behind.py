@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from time import sleep
 from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ class Behind:
 
             self._pool = ThreadPoolExecutor(1, "retrap-trace")
         self._unfinished.append(self._pool.submit(self._one, job))
-        sleep(0)  # lets the job begin: who runs a guest rarely gives up the interpreter's lock
 
     def finish(self) -> None:
         """Wait until all is done."""

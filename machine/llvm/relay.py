@@ -3,8 +3,7 @@
 `relay(block, budget)` is a CPython function like `trampoline`'s `enter`: it takes the host address of the table's
 control block and a number of instructions, and returns the number of instructions executed << 8 | `Exit`. It comes
 back with `Exit.SVC` for a system call that is not in the table; the control block then says which thread runs, in
-which space, at which node. Registers are exact whatever the exit. Python's lock is free meanwhile: a trace's frames
-are compressed at the same time.
+which space, at which node. Registers are exact whatever the exit.
 """
 
 from __future__ import annotations
@@ -65,9 +64,6 @@ entry:
 %a1p = getelementptr i8, ptr %args, i64 8
 %a1 = load ptr, ptr %a1p
 %budget = call i64 %as(ptr %a1)
-%savep = getelementptr i8, ptr %self, i64 {content + 16}
-%save = load ptr, ptr %savep
-%thread = call ptr %save()
 {_field("first.context", "b", Block.CONTEXT, "ptr")}
 store ptr %first.context, ptr %context
 {_field("first.space", "b", Block.ENVIRONMENT, "ptr")}
@@ -359,9 +355,6 @@ store i64 %at.since, ptr %since.p
 %used = sub i64 %budget, %left
 %used8 = shl i64 %used, 8
 %result = or i64 %used8, %why
-%restorep = getelementptr i8, ptr %self, i64 {bytes.__basicsize__ - 1 + 24}
-%restore = load ptr, ptr %restorep
-call void %restore(ptr %thread)
 %object = call ptr %from(i64 %result)
 ret ptr %object
 }}"""

@@ -115,20 +115,13 @@ _METH_FASTCALL: Final = 0x80
 
 
 def _python_addresses() -> bytes:
-    """Host addresses of PyLong_AsUnsignedLongLong, PyLong_FromUnsignedLongLong, PyEval_SaveThread and
-    PyEval_RestoreThread."""
+    """Host addresses of PyLong_AsUnsignedLongLong and PyLong_FromUnsignedLongLong."""
     api = ctypes.pythonapi
 
     def address(function: Any) -> int:
         return ctypes.cast(function, ctypes.c_void_p).value or 0
 
-    return struct.pack(
-        "=4Q",
-        address(api.PyLong_AsUnsignedLongLong),
-        address(api.PyLong_FromUnsignedLongLong),
-        address(api.PyEval_SaveThread),
-        address(api.PyEval_RestoreThread),
-    )
+    return struct.pack("=QQ", address(api.PyLong_AsUnsignedLongLong), address(api.PyLong_FromUnsignedLongLong))
 
 
 _methods: Final[list[_Method]] = []
