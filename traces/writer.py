@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, final
 
 from retrap.kernel.abi.release import Release
 from retrap.kernel.effects import Effects
 from retrap.machine.context import Context
-from retrap.traces.behind import Behind
 from retrap.traces.compression import compress
 from retrap.traces.encode import Encoder
 from retrap.traces.errors import TraceError
@@ -35,9 +33,6 @@ FRAME_RECORDS: Final = 4096
 
 FRAME_BYTES: Final = 4 << 20
 """… or this many uncompressed bytes, whichever comes first."""
-
-UNWRITTEN: Final = 3
-"""Frames that may wait to be compressed and written while a run goes on: what a killed process loses."""
 
 DIGEST_INTERVAL: Final = 32_768
 """Default number of records between two state digests."""
@@ -181,7 +176,6 @@ class Container:
             raise ValueError("the inputs are not those that the header names")
         self._stream: Final = stream
         self._digest: Final = hashlib.blake2b(digest_size=32)
-        self._behind: Final = Behind(UNWRITTEN)
         self.records = 0
         stream.write(MAGIC + VERSION.to_bytes(4, "little"))
         self._block(Tag.HEADER, build_header(header))
@@ -190,32 +184,13 @@ class Container:
             self._block(Tag.INPUT, data)
 
     def frame(self, data: bytes | bytearray, count: int, time: int) -> None:
-        """Write `count` records; `time` is that of the record before them.
-
-        That is done behind the caller: errors may be raised by a later call. `data` must not change any more.
-        """
-        self._behind.do(partial(self._frame, data, count, self.records, time))
-        self.records += count
-
-    def last_frame(self, data: bytes | bytearray, count: int, time: int) -> None:
-        """As `frame`, and all is written when it returns; nothing after a failure."""
-        self._behind.finish()
-        if self._behind.failed:
-            return
-        self._frame(data, count, self.records, time)
-        self.records += count
-
-    def finish(self) -> None:
-        """Wait until all frames are written."""
-        self._behind.finish()
-
-    def _frame(self, data: bytes | bytearray, count: int, first: int, time: int) -> None:
+        """Write `count` records; `time` is that of the record before them."""
         self._digest.update(data)
-        self._block(Tag.FRAME, data, count, first, time)
+        self._block(Tag.FRAME, data, count, self.records, time)
+        self.records += count
 
     def end(self, instructions: int, outcome: str, state_digest: bytes) -> None:
         """Write the end mark."""
-        self._behind.finish()
         end = EndMark(self.records, instructions, outcome, state_digest, self._digest.digest())
         self._block(Tag.END, build_end(end))
 
@@ -334,26 +309,21 @@ class Recorder:
         encoder.add(effects, context, threads, outside, digest)
         self._count += 1
         if self._count == FRAME_RECORDS or len(encoder.buffer) >= FRAME_BYTES:
-            self._flush(False)
+            self._flush()
             self._time = effects.time
             encoder.start(effects.time, self._threads.known)
 
-    def _flush(self, last: bool) -> None:
-        container = self._container
+    def _flush(self) -> None:
         try:
-            if not last:
-                container.frame(self._encoder.buffer, self._count, self._time)
-            elif self._count:
-                container.last_frame(self._encoder.buffer, self._count, self._time)
-            else:
-                container.finish()
+            self._container.frame(self._encoder.buffer, self._count, self._time)
         except (OSError, ValueError) as error:
             raise self._failed(error) from None
         self._count = 0
 
     def close(self, instructions: int, outcome: str, state_digest: bytes) -> None:
         """Write what is left and the end mark, and give the file its name."""
-        self._flush(True)
+        if self._count:
+            self._flush()
         try:
             self._container.end(instructions, outcome, state_digest)
             if self._path is not None:
@@ -364,11 +334,10 @@ class Recorder:
 
     def abandon(self) -> None:
         """Write what is left without an end mark: the trace stays a `.partial` that says it is incomplete."""
-        try:
-            self._flush(True)
-        finally:
-            if self._path is not None:
-                self._stream.close()
+        if self._count:
+            self._flush()
+        if self._path is not None:
+            self._stream.close()
 
     def _failed(self, error: OSError | ValueError) -> TraceError:
         return TraceError(self._file, "", getattr(error, "strerror", None) or str(error))
