@@ -29,7 +29,7 @@ from retrap.kernel.scheduler import activate, schedule, timer_tick
 from retrap.kernel.startup import boot
 from retrap.kernel.state import RESUME, KernelState
 from retrap.kernel.structures import Tcb, ThreadState
-from retrap.kernel.syscalls import handlers
+from retrap.kernel.syscalls import handle_invocation, handlers
 from retrap.machine.context import Context, ContextArena
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import EXECUTE, READ, WRITE, AddressSpace
@@ -60,6 +60,9 @@ class Kernel:
         self.state: Final[KernelState] = boot(plan, memory, arena)
         self.effects: Final[Effects] = self.state.effects
         self._handlers: Final = handlers(self.state)
+        self._call: Final = next(
+            (call.number & 0xFFFF_FFFF for call in plan.release.syscalls if call.name == "Call"), -1
+        )
         self.change = Change.ANY
         """What the last entry did."""
 
@@ -156,12 +159,16 @@ class Kernel:
                 words[RESTART_PC] = following - 4 & 0xFFFF_FFFF
                 number = taken[R7]
                 effects.syscall = number - (number >> 31 << 32)
-                handler = self._handlers.get(number)
-                if handler is None:
-                    handle_fault(state, thread, UnknownSyscall(number))
-                    schedule(state)
-                    activate(state)
-                elif handler(state):
+                acted = True
+                if number == self._call:
+                    acted = handle_invocation(state, True, True)  # nearly always: without the table
+                else:
+                    handler = self._handlers.get(number)
+                    if handler is None:
+                        handle_fault(state, thread, UnknownSyscall(number))
+                    else:
+                        acted = handler(state)
+                if acted:
                     if state.action != RESUME:
                         schedule(state)
                     if state.current.state == ThreadState.RESTART:

@@ -109,12 +109,19 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> bool:
         caps = []
     length = info & 0x7F
     arguments: list[int]
-    if length <= MESSAGE_REGISTERS:
-        arguments = list(taken[FIRST_MR : FIRST_MR + length])
+    # (One by one: a slice costs as much as three words.)
+    if length == 0:
+        arguments = []
+    elif length == 1:
+        arguments = [taken[FIRST_MR]]
+    elif length == 2:
+        arguments = [taken[FIRST_MR], taken[FIRST_MR + 1]]
+    elif length == 3:
+        arguments = [taken[FIRST_MR], taken[FIRST_MR + 1], taken[FIRST_MR + 2]]
     else:
         arguments = [taken[FIRST_MR], taken[FIRST_MR + 1], taken[FIRST_MR + 2], taken[FIRST_MR + 3]]
         # A message to an endpoint is read when it is transferred, the others now.
-        if tag != Tag.ENDPOINT:
+        if length > MESSAGE_REGISTERS and tag != Tag.ENDPOINT:
             buffer = send_buffer(state, thread)
             if buffer is not None:
                 first = BUFFER_MESSAGE + MESSAGE_REGISTERS

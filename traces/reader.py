@@ -157,7 +157,8 @@ class Reader:
         digest = hashlib.blake2b(digest_size=32)
         count = 0
         for index in range(len(self._frames)):
-            digest.update(self._raw(index))
+            block = self._frames[index]
+            digest.update(self._read(block.offset, block.head.stored))
             for _ in self._frame(index)[1]:
                 count += 1
         if self.end is not None and digest.digest() != self.end.records_digest:

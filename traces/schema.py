@@ -19,7 +19,7 @@ from retrap.traces.errors import Malformed
 MAGIC: Final = b"\x89RETRAP\r\n\x1a\n\x00"
 """First bytes of a trace: not text, and damaged by any transfer that changes line ends."""
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 MAX_RAW: Final = 256 << 20
 """No block holds more bytes than this uncompressed (an embedded image is the largest)."""
@@ -144,7 +144,7 @@ class EndMark:
     """What a complete trace says after the last record.
 
     `outcome`: how the run ended, in the words of the command line. `records_digest`: BLAKE2b, 32 bytes, of all
-    frames' uncompressed bytes in order.
+    frames' payloads as stored, in order.
     """
 
     records: int

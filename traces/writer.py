@@ -185,8 +185,7 @@ class Container:
 
     def frame(self, data: bytes | bytearray, count: int, time: int) -> None:
         """Write `count` records; `time` is that of the record before them."""
-        self._digest.update(data)
-        self._block(Tag.FRAME, data, count, self.records, time)
+        self._digest.update(self._block(Tag.FRAME, data, count, self.records, time))
         self.records += count
 
     def end(self, instructions: int, outcome: str, state_digest: bytes) -> None:
@@ -194,7 +193,8 @@ class Container:
         end = EndMark(self.records, instructions, outcome, state_digest, self._digest.digest())
         self._block(Tag.END, build_end(end))
 
-    def _block(self, tag: bytes, data: bytes | bytearray, count: int = 0, first: int = 0, time: int = 0) -> None:
+    def _block(self, tag: bytes, data: bytes | bytearray, count: int = 0, first: int = 0, time: int = 0) -> bytes:
+        """Write a block; its payload as stored."""
         if len(data) > MAX_RAW:
             raise ValueError(f"{len(data)} bytes are more than a block holds ({MAX_RAW})")
         payload = compress(data)
@@ -203,6 +203,7 @@ class Container:
         self._stream.write(payload)
         # Whole blocks reach the file even if this process is killed.
         self._stream.flush()
+        return payload
 
 
 @final

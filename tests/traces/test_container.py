@@ -188,7 +188,7 @@ def test_a_place_that_cannot_be_written_is_a_trace_error(tmp_path: Path) -> None
         ("text", b"hello world\n", "offset 0: not a retrap trace"),
         ("elf", samples.IMAGE, "offset 0: not a retrap trace"),
         ("short", MAGIC[:5], "offset 5: the file ends within its first bytes"),
-        ("new", MAGIC + b"\x09\x00\x00\x00", "format version 9; this program reads version 1"),
+        ("new", MAGIC + b"\x09\x00\x00\x00", "format version 9; this program reads version 2"),
     ],
 )
 def test_what_is_not_a_trace_is_refused(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
