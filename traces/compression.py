@@ -12,7 +12,7 @@ from typing import Final
 import zstandard
 from retrap.traces.errors import Malformed
 
-LEVEL: Final = 3
+LEVEL: Final = 1
 
 
 def compress(data: bytes | bytearray) -> bytes:
