@@ -34,7 +34,7 @@ BATCH: Final = 24
 SLICE: Final = 4_000_000
 """Instructions between two looks at what runs. Also bounds how long a host signal waits."""
 
-SAMPLES: Final = 3
+SAMPLES: Final = 8
 """Slices that end in a region, at least, before it is compiled again, with care."""
 
 WORTH: Final = 60
@@ -203,6 +203,8 @@ class LlvmBackend:
         keys = [key]
         for other, count in self.heads.items():
             if count > about and other not in entries and other != key:
+                if self.native.library.get(other) and self.native.find(native, other):
+                    continue  # compiled for another address space
                 keys.append(other)
                 if len(keys) >= BATCH:
                     break
