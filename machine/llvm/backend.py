@@ -13,7 +13,8 @@ from retrap.machine.context import Context, Slot
 from retrap.machine.evaluate import Evaluator
 from retrap.machine.llvm.layout import Env, Exit
 from retrap.machine.llvm.lower import Shape
-from retrap.machine.llvm.native import Native, NativeSpace
+from retrap.machine.llvm.native import Native
+from retrap.machine.llvm.native_space import NativeSpace
 from retrap.machine.llvm.region import MAX_BLOCK
 from retrap.machine.llvm.store import open_store
 from retrap.machine.log import InstructionLog, LoggedEvaluator

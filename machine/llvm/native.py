@@ -1,41 +1,37 @@
-"""What compiled regions need around them: page tables of host pointers, the jump cache, and the library of regions.
+"""The compiled regions of all address spaces: the library that they come from, what is compiled, kept and dropped.
 
-All of it is derived from address spaces and RAM, and is cut as soon as those change.
+What one address space needs is `native_space`'s.
 """
 
 from __future__ import annotations
 
 import ctypes
-import mmap
 import weakref
 from typing import TYPE_CHECKING, Final, final
 
 from retrap.machine.arm.templates import recall, worth_keeping
 from retrap.machine.llvm import helpers
 from retrap.machine.llvm.arena import Arena
-from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env
+from retrap.machine.llvm.layout import Env
 from retrap.machine.llvm.lower import Lowering, Shape
+from retrap.machine.llvm.native_space import Compiled, NativeSpace
 from retrap.machine.llvm.region import Code, Region, discover
 from retrap.machine.llvm.store import Record, Store, digest_of
-from retrap.machine.llvm.tables import EMPTY_WINDOWS, LAST_PAGE, MISS, REACH, PageTable, host_address
+from retrap.machine.llvm.tables import MISS
 from retrap.machine.llvm.tables import text as miss_text
 from retrap.machine.log import InstructionLog
-from retrap.machine.memory import PhysicalMemory, RamRegion
-from retrap.machine.space import READ, WRITE, AddressSpace
+from retrap.machine.memory import PhysicalMemory
+from retrap.machine.space import AddressSpace
 
 if TYPE_CHECKING:
     from retrap.machine.llvm.compiler import Compiler
     from retrap.machine.llvm.trampoline import Enter, Relay
 
-CACHE_MASK: Final = (1 << JUMP_CACHE_BITS) - 1
-CACHE_BYTES: Final = 16 << JUMP_CACHE_BITS
 _ENTRY: Final = 1 << 32
 """Marks a head where a kept region can be entered."""
 
 _TEMPLATES: Final = "templates"
 """What the store calls the evaluator's templates, which serve every guest."""
-
-EMPTY: Final = (1 << 64) - 1
 
 QUICK_LIMIT: Final = 160
 TUNED_LIMIT: Final = 1200
@@ -43,283 +39,6 @@ TUNED_LIMIT: Final = 1200
 
 CODE_LIMIT: Final = 64 << 20
 """Bytes of compiled code after which all of it is dropped, and what is still hot compiled again."""
-
-
-@final
-class Compiled:
-    """A region's code. It can be used in every address space that has the same bytes at the same place."""
-
-    __slots__ = (
-        "address",
-        "code",
-        "cost",
-        "entries",
-        "heads",
-        "helps",
-        "instructions",
-        "kept",
-        "key",
-        "pages",
-        "samples",
-        "shape",
-        "size",
-        "spans",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        shape: Shape,
-        key: int,
-        address: int,
-        size: int,
-        spans: tuple[tuple[int, int], ...],
-        code: tuple[bytes, ...],
-        heads: tuple[int, ...],
-        instructions: int,
-        helps: bool,
-    ) -> None:
-        self.shape: Final = shape
-        self.key: Final = key  # PC | Thumb
-        self.address: Final = address  # of the host function
-        self.size: Final = size  # of the host function in bytes, 0 if it cannot be copied
-        self.spans: Final = spans
-        self.code: Final = code
-        self.heads: Final = heads  # PC | Thumb of its basic blocks
-        self.instructions: Final = instructions
-        self.helps: Final = helps  # it calls `helpers`
-        self.pages: Final = tuple(
-            sorted({page for low, high in spans for page in range(low >> 12, (high + 4095) >> 12)})
-        )
-        self.samples = 0  # slices that ended in it
-        self.cost = 0  # guest instructions to be compiled, if that was too many to do it with care
-        self.kept = ""  # the name of the store's file that it belongs in
-        self.entries: tuple[int, ...] = ()  # if it is kept: PC | Thumb of all entries
-
-    def matches(self, code: Code) -> bool:
-        """Whether an address space has this code."""
-        pairs = zip(self.spans, self.code, strict=True)
-        return all(code.read(low, high) == expected for (low, high), expected in pairs)
-
-
-@final
-class CodePage:
-    """A virtual page from which code was compiled."""
-
-    __slots__ = ("keys", "physical")
-
-    def __init__(self, physical: int) -> None:
-        self.physical: Final = physical
-        self.keys: Final[set[int]] = set()
-
-
-class NativeSpace:
-    """What native code needs of one address space. Tables fill on first use, like a TLB."""
-
-    def __init__(self, space: AddressSpace, owner: Native) -> None:
-        self.space: Final = space
-        self.owner: Final = owner
-        self._maps: Final = (mmap.mmap(-1, CACHE_BYTES), mmap.mmap(-1, Env.SIZE))
-        self.reads: Final = PageTable()
-        self.writes: Final = PageTable()
-        self.cache: Final = memoryview(self._maps[0]).cast("Q")
-        self.env: Final = memoryview(self._maps[1]).cast("Q")
-        self.env_address: Final = host_address(self._maps[1])
-        self._windows: Final = memoryview(self._maps[1])[Env.WINDOWS : Env.WINDOWS + len(EMPTY_WINDOWS)]
-        self._windows[:] = EMPTY_WINDOWS
-        env = self.env
-        env[Env.READ_TABLE >> 3], env[Env.READ_RUNS >> 3] = self.reads.addresses()
-        env[Env.WRITE_TABLE >> 3], env[Env.WRITE_RUNS >> 3] = self.writes.addresses()
-        env[Env.JUMP_CACHE >> 3] = host_address(self._maps[0])
-        owner.equip(env)
-        self.entries: Final[dict[int, Compiled]] = {}
-        self.code_pages: Final[dict[int, CodePage]] = {}
-        self.writable: Final[dict[int, int]] = {}
-        """Virtual page → physical page, of each entry in `writes`."""
-        self.number: Final = owner.next_number()
-        """Names this space in the owner's tables, for ever."""
-        self.looked: Final[dict[int, str]] = {}
-        """Virtual page → the store's name for it, of the pages that have been looked up there."""
-        self.cache[:] = _EMPTY_CACHE
-
-    def changed(self, first_page: int, count: int) -> None:
-        """See `SpaceListener`: forget pointers to the pages, and the code that was read from them."""
-        last = first_page + count - 1
-        if self.reads.remove(first_page, last):
-            self._windows[:] = EMPTY_WINDOWS
-        if self.writable:
-            self._close(first_page, last)
-        if count == 1:
-            if self.looked:
-                self.looked.pop(first_page, None)
-            if first_page in self.code_pages:
-                self.drop(first_page, 0, 4096)
-            self._enter(first_page)
-            return
-        if self.looked or self.code_pages:
-            for page in range(first_page, last + 1):
-                self.looked.pop(page, None)
-                if page in self.code_pages:
-                    self.drop(page, 0, 4096)
-
-    def closed(self) -> None:
-        """See `SpaceListener`: nothing will run here any more."""
-        self.clear()
-        writers = self.owner.writers
-        for page, physical in self.writable.items():
-            found = writers.get(physical)
-            if found is not None:
-                found.discard(self.number << 20 | page)
-        self.writable.clear()
-        self.owner.spaces.pop(self.number, None)
-
-    def _enter(self, page: int) -> None:
-        """A page that is mapped now is about to be used."""
-        entry = self.space.pages.get(page, 0)
-        if not entry & READ or page == LAST_PAGE:
-            return
-        physical = entry >> 4
-        memory = self.space.memory
-        region = memory.region(physical << 12)
-        if region is None:
-            return
-        distance = _distance(region, physical, page)
-        self.reads.add_page(page, distance)
-        if entry & WRITE and physical not in memory.watched:
-            self.writes.add_page(page, distance)
-            self._writes_to(page, physical)
-
-    def _writes_to(self, page: int, physical: int) -> None:
-        """Native code writes to a page from now on."""
-        self.writable[page] = physical
-        key = self.number << 20 | page
-        found = self.owner.writers.get(physical)
-        if found is None:
-            self.owner.writers[physical] = {key}
-        else:
-            found.add(key)
-
-    def fill(self, page: int) -> None:
-        """Let native code touch a virtual page directly, as far as its mapping allows."""
-        entry = self.space.pages.get(page)
-        if entry is None or page == LAST_PAGE:
-            return
-        physical = entry >> 4
-        memory = self.space.memory
-        region = memory.region(physical << 12)
-        if region is None:
-            return
-        distance = _distance(region, physical, page)
-        if entry & READ and not self.reads.has(page):
-            first, last = self._row(page, region, READ, self.reads)
-            self.reads.add(first, last, distance)
-        if entry & _BOTH == _BOTH and physical not in memory.watched and not self.writes.has(page):
-            first, last = self._row(page, region, _BOTH, self.writes)
-            self.writes.add(first, last, distance)
-            for one in range(first, last + 1):
-                self._writes_to(one, physical + one - page)
-
-    def _row(self, page: int, region: RamRegion, rights: int, table: PageTable) -> tuple[int, int]:
-        """First and last of the pages around `page` that native code may touch like it, and does not yet."""
-        pages, watched = self.space.pages, self.space.memory.watched
-        lowest, highest = region.base >> 12, (region.end >> 12) - 1
-        offset = (pages[page] >> 4) - page
-        first = last = page
-        while page - first < REACH and self._like(first - 1, offset, rights, table, pages, watched):
-            if not lowest <= first - 1 + offset:
-                break
-            first -= 1
-        while last - page < REACH and self._like(last + 1, offset, rights, table, pages, watched):
-            if not last + 1 + offset <= highest:
-                break
-            last += 1
-        return first, last
-
-    def _like(
-        self, page: int, offset: int, rights: int, table: PageTable, pages: dict[int, int], watched: set[int]
-    ) -> bool:
-        """Whether a page has these rights and that distance to its physical page, and is not in the table."""
-        entry = pages.get(page, 0)
-        if entry >> 4 != page + offset or entry & rights != rights or page == LAST_PAGE or table.has(page):
-            return False
-        return rights != _BOTH or entry >> 4 not in watched
-
-    def close(self, page: int) -> None:
-        """Native code must not write a page any more."""
-        self._close(page, page)
-
-    def _close(self, first: int, last: int) -> None:
-        """Native code must not write pages `[first, last]` any more."""
-        if not self.writes.remove(first, last):
-            return
-        self._windows[:] = EMPTY_WINDOWS
-        owners, base = self.owner.writers, self.number << 20
-        for page in range(first, last + 1):
-            physical = self.writable.pop(page, -1)
-            writers = owners.get(physical)
-            if writers is not None:
-                writers.discard(base | page)
-                if not writers:
-                    del owners[physical]
-
-    def drop(self, page: int, start: int, end: int) -> None:
-        """Forget the regions with code in bytes `[start, end)` of virtual page `page`."""
-        found = self.code_pages[page]
-        low, high = (page << 12) + start, (page << 12) + end
-        for key in tuple(found.keys):
-            compiled = self.entries[key]
-            if any(a < high and low < b for a, b in compiled.spans):
-                self.remove(compiled)
-
-    def remove(self, compiled: Compiled) -> None:
-        """Make a region unreachable."""
-        key = compiled.key
-        del self.entries[key]
-        at = (key >> 1 & CACHE_MASK) * 2
-        if self.cache[at] == key:
-            self.cache[at] = EMPTY
-        for page in compiled.pages:
-            found = self.code_pages[page]
-            found.keys.discard(key)
-            if not found.keys:
-                del self.code_pages[page]
-                self.owner.unwatch(found.physical, self, page)
-
-    def install(self, compiled: Compiled) -> None:
-        """Make a region reachable; the one that it replaces, if any, no longer is."""
-        old = self.entries.get(compiled.key)
-        if old is not None:
-            self.remove(old)
-        for page in compiled.pages:
-            found = self.code_pages.get(page)
-            if found is None:
-                physical = self.space.pages[page] >> 4
-                found = self.code_pages[page] = CodePage(physical)
-                self.owner.watch(physical, self, page)
-            found.keys.add(compiled.key)
-        self.entries[compiled.key] = compiled
-        self.remember(compiled)
-
-    def remember(self, compiled: Compiled) -> None:
-        """Put a region into the jump cache, from which another may have displaced it."""
-        at = (compiled.key >> 1 & CACHE_MASK) * 2
-        self.cache[at] = compiled.key
-        self.cache[at + 1] = compiled.address
-
-    def clear(self) -> None:
-        """Forget all regions."""
-        for compiled in tuple(self.entries.values()):
-            self.remove(compiled)
-
-
-_BOTH: Final = READ | WRITE
-
-
-def _distance(region: RamRegion, physical: int, page: int) -> int:
-    """From guest to host addresses in a virtual page, modulo 2^64."""
-    return (region.host + (physical << 12) - region.base - (page << 12)) & 0xFFFFFFFFFFFFFFFF
-
-
-_EMPTY_CACHE: Final = memoryview(b"\xff" * CACHE_BYTES).cast("Q")
 
 
 @final
