@@ -127,7 +127,7 @@ def call(state: KernelState, cap: Cap) -> bool:
     effects.target = cap.shown(state.kind_names)
     effects.badge = badge
     length = info_length(info)
-    effects.words = message_registers(sender.context.words, length)
+    effects.words = message_registers(taken, length)
     effects.outcome = Outcome.BLOCKED
     grant = receiver.block_can_grant
     _deliver(state, sender, receiver, info, badge)
@@ -139,8 +139,8 @@ def call(state: KernelState, cap: Cap) -> bool:
 def reply_recv(state: KernelState) -> bool:
     """A reply to a waiting caller that runs next, and then a wait for a message; False if it is not that."""
     sender = state.current
-    words = sender.context.words
-    info = words[INFO]
+    taken = state.taken
+    info = taken[INFO]
     if info & _EXTRA_CAPS:
         return False
     reply = sender.slots[TCB_CALLER].cap
@@ -150,7 +150,7 @@ def reply_recv(state: KernelState) -> bool:
     assert isinstance(receiver, Tcb)
     if receiver.fault is not None:
         return False
-    cptr = words[R0]
+    cptr = taken[R0]
     try:
         cap = lookup_slot(state, sender, cptr).cap
     except LookupFailed:
@@ -171,7 +171,7 @@ def reply_recv(state: KernelState) -> bool:
     effects = state.effects
     effects.label = info >> 12
     length = info_length(info)
-    effects.words = message_registers(words, length)
+    effects.words = message_registers(taken, length)
     effects.cptr = cptr
     effects.target = cap.shown(state.kind_names)
     effects.badge = cap.badge

@@ -65,13 +65,16 @@ def sanitise(slot: int, value: int) -> int:
     return value & _FLAGS if slot == CPSR else value
 
 
-def message_registers(words: memoryview, length: int) -> list[int]:
-    """As much of a message of `length` words as is in a thread's registers."""
+def message_registers(taken: tuple[int, ...], length: int) -> list[int]:
+    """As much of a message of `length` words as is in the registers that a system call found."""
+    # (One by one: a slice costs as much as three words.)
     if length >= MESSAGE_REGISTERS:
-        return [words[FIRST_MR], words[FIRST_MR + 1], words[FIRST_MR + 2], words[FIRST_MR + 3]]
-    if length == 0:
-        return []
-    return [words[FIRST_MR + index] for index in range(length)]
+        return [taken[FIRST_MR], taken[FIRST_MR + 1], taken[FIRST_MR + 2], taken[FIRST_MR + 3]]
+    if length == 3:
+        return [taken[FIRST_MR], taken[FIRST_MR + 1], taken[FIRST_MR + 2]]
+    if length == 2:
+        return [taken[FIRST_MR], taken[FIRST_MR + 1]]
+    return [taken[FIRST_MR]] if length else []
 
 
 def set_next_pc(state: KernelState, thread: Tcb, value: int) -> None:

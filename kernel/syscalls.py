@@ -31,7 +31,6 @@ from retrap.kernel.objects.irq import deliver, next_pending
 from retrap.kernel.objects.reply import delete_caller_cap, reply_to_caller
 from retrap.kernel.registers import (
     BADGE,
-    FIRST_MR,
     INFO,
     R0,
     message_registers,
@@ -107,25 +106,14 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> bool:
         effects.extra_caps = [extra.cap.shown(state.kind_names) for extra in caps]
     else:
         caps = []
-    length = info & 0x7F
-    arguments: list[int]
-    # (One by one: a slice costs as much as three words.)
-    if length == 0:
-        arguments = []
-    elif length == 1:
-        arguments = [taken[FIRST_MR]]
-    elif length == 2:
-        arguments = [taken[FIRST_MR], taken[FIRST_MR + 1]]
-    elif length == 3:
-        arguments = [taken[FIRST_MR], taken[FIRST_MR + 1], taken[FIRST_MR + 2]]
-    else:
-        arguments = [taken[FIRST_MR], taken[FIRST_MR + 1], taken[FIRST_MR + 2], taken[FIRST_MR + 3]]
-        # A message to an endpoint is read when it is transferred, the others now.
-        if length > MESSAGE_REGISTERS and tag != Tag.ENDPOINT:
-            buffer = send_buffer(state, thread)
-            if buffer is not None:
-                first = BUFFER_MESSAGE + MESSAGE_REGISTERS
-                arguments += read_buffer(state, thread, buffer, first, info_length(info) - MESSAGE_REGISTERS)
+    length = info_length(info)
+    arguments = message_registers(taken, length)
+    # A message to an endpoint is read when it is transferred, the others now.
+    if length > MESSAGE_REGISTERS and tag != Tag.ENDPOINT:
+        buffer = send_buffer(state, thread)
+        if buffer is not None:
+            first = BUFFER_MESSAGE + MESSAGE_REGISTERS
+            arguments += read_buffer(state, thread, buffer, first, length - MESSAGE_REGISTERS)
     effects.words = arguments
 
     try:
@@ -242,10 +230,9 @@ _COMPLAINT: Final = "; a debug kernel of this release complains"
 def _handle_reply(state: KernelState) -> None:
     """Reply, and the first half of ReplyRecv. Without a caller nothing happens."""
     effects = state.effects
-    words = state.current.context.words
-    info = words[INFO]
+    info = state.taken[INFO]
     effects.label = info_label(info)
-    effects.words = message_registers(words, info_length(info))
+    effects.words = message_registers(state.taken, info_length(info))
     if not reply_to_caller(state):
         effects.outcome = Outcome.IGNORED
         effects.reason = "nobody waits for a reply from this thread"
