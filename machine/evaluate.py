@@ -1,8 +1,9 @@
 """The evaluator: executes blocks one instruction at a time. The reference for every other backend.
 
-A block is run operation by operation (`Plain`). When it has run `WRITE_OUT_AFTER` times, the lines of its
-operations are put together into one Python function, which then stands for it (`machine.ir.written`). The
-instruction word is fetched each time, so code may write code.
+A word runs as one Python function, made by a template (`machine.arm.templates`). A word that no template has is
+translated, and its block run operation by operation (`Plain`); after `WRITE_OUT_AFTER` times, the lines of its
+operations are put together into such a function (`machine.ir.written`). The instruction word is fetched each time,
+so code may write code.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ from retrap.machine.traps import INTERRUPT, SVC, UNDEFINED, FaultStatus, Trap, T
 
 WRITE_OUT_AFTER: Final = 12
 """Runs of a block that cost about as much as writing it out."""
-
-
 
 Look = Callable[[Context, AddressSpace], bool]
 """Asked where basic blocks begin, PC being there: whether to come back."""
