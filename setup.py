@@ -38,6 +38,7 @@ PLAIN = (
     ("machine/llvm/arena.py", "ctypes"),
     ("machine/llvm/compiler.py", "the library's types"),
     ("machine/llvm/helpers.py", "run once, at import"),
+    ("machine/llvm/interpreter.py", "run once, when there is no cache yet"),
     ("machine/llvm/layout.py", "numbers"),
     ("machine/llvm/relay.py", "run once a process"),
     ("machine/llvm/store.py", "the disk"),

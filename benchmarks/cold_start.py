@@ -2,11 +2,13 @@
 
     python benchmarks/cold_start.py [--instructions N] [--passes N] [--compiled DIR]
 
-The guest is a generated ARM program of N instructions (functions with loops, branches, loads, stores and calls; no
-two functions alike), each function called PASSES times. Every measurement is a new process, and is its processor
-time: from the first instruction on ("run"), and of the whole process less that of an interpreter that does nothing
-("process": imports, decode tables and writing the cache included). The median of `ROUNDS`. `--compiled` measures a
-copy that is compiled ahead too (`make compiled`). unicorn is left out where it is not installed.
+The guest is a generated ARM program of N instructions (functions with loops, branches, loads, stores and calls;
+no two functions alike), each function called PASSES times. Every measurement is a new process, and is its
+processor time: from the making of the processor on ("run"; definitions and native code are loaded then, if at
+all), and of the whole process less that of an interpreter that does nothing ("process": imports and writing the
+cache included). The median of `ROUNDS`, after one that is not counted, in which Python keeps what it has made of
+the sources. `--compiled` measures a copy that is compiled ahead too (`make compiled`). unicorn is left out where
+it is not installed.
 """
 
 from __future__ import annotations
@@ -134,6 +136,8 @@ def measure(
 ) -> tuple[float, float, str]:
     """Medians of (run, process) in seconds, and what came out."""
     environment = {**os.environ, "RETRAP_CACHE": cache, "PYTHONPATH": path}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    environment["PYTHONPYCACHEPREFIX"] = options.bytecode
     command = [sys.executable, __file__, "--child", kind, "--instructions", str(options.instructions)]
     runs, wholes, result = [], [], ""
     for _ in range(rounds):
@@ -161,6 +165,12 @@ def main() -> None:
     if options.compiled is not None:
         copies["compiled ahead"] = str(options.compiled.resolve())
     say: Callable[[str], int] = sys.stdout.write
+    with tempfile.TemporaryDirectory() as options.bytecode:
+        table(options, copies, say)
+
+
+def table(options: argparse.Namespace, copies: dict[str, str], say: Callable[[str], int]) -> None:
+    """Measure and print the rows."""
     say(f"{options.instructions:,} instructions, {options.passes} passes; milliseconds of processor time\n")
     say(f"{'':36}{'run':>10}{'process':>10}{'run / unicorn':>16}{'process / unicorn':>20}\n")
     base: tuple[float, float] | None = None
@@ -177,10 +187,12 @@ def main() -> None:
     except ImportError:
         say("unicorn is not installed\n")
     else:
+        measure("unicorn", options, "", "off", 1)
         found = measure("unicorn", options, "", "off")
         base = found[:2]
         row("unicorn", found)
     for name, path in copies.items():
+        measure("auto", options, path, "off", 1)
         row(f"evaluator, {name}", measure("evaluate", options, path, "off"))
         row(f"no cache, {name}", measure("auto", options, path, "off"))
         with tempfile.TemporaryDirectory() as cache:

@@ -510,9 +510,11 @@ def write_file(path: Path, text: str) -> None:
 
 
 def _code(code: Mapping[str, int]) -> str:
+    taped = f"{code['taped']:,} bytes of cold code from the cache" if code.get("taped") else ""
     if not code.get("bytes"):
-        return "nothing"
-    return f"{code['regions']:,} regions, {code['fetched']:,} more from the cache; {code['bytes']:,} bytes"
+        return f"nothing; {taped}" if taped else "nothing"
+    text = f"{code['regions']:,} regions, {code['fetched']:,} more from the cache; {code['bytes']:,} bytes"
+    return f"{text}; {taped}" if taped else text
 
 
 def statistics(result: BootResult) -> str:

@@ -44,14 +44,16 @@ class Tiers:
 
 def compiled_code(backend: Backend) -> dict[str, int]:
     """`bytes` of native code now held, at most `limit` (and what the next compilation adds); `regions` compiled so
-    far; those `fetched` from the cache on the disk; how often all was dropped (`flushes`)."""
+    far; those `fetched` from the cache on the disk; how often all was dropped (`flushes`); bytes of cold code from
+    the cache that the native interpreter has (`taped`)."""
     native = _native(backend)
     if native is None:
-        return {"bytes": 0, "limit": 0, "regions": 0, "fetched": 0, "flushes": 0}
+        return {"bytes": 0, "limit": 0, "regions": 0, "fetched": 0, "flushes": 0, "taped": 0}
     return {
         "bytes": native.arena.size,
         "limit": native.limit,
         "regions": native.compiled,
         "fetched": native.fetched,
         "flushes": native.flushes,
+        "taped": native.sheets.size if native.sheets is not None else 0,
     }

@@ -11,8 +11,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import Any, Final, final
 
-import retrap.machine.arm.instructions  # noqa: F401  (fills the registry)
-from retrap.machine.arm.registry import INSTRUCTIONS, Decoded, Encoding
+from retrap.machine.arm.registry import INSTRUCTIONS, Decoded, Encoding, Instruction
 
 
 @final
@@ -62,10 +61,9 @@ class _Table:
 
     __slots__ = ("root",)
 
-    def __init__(self, thumb: bool, size: int) -> None:
-        found = [e for i in INSTRUCTIONS for e in i.encodings if e.thumb == thumb and e.size == size]
-        found.sort(key=lambda e: -e.fixed)
-        self.root: Final = _Node(found, 0)
+    def __init__(self, encodings: list[Encoding]) -> None:
+        """`encodings`: those with the most fixed bits first."""
+        self.root: Final = _Node(encodings, 0)
 
     def find(self, word: int) -> Encoding | None:
         node, known = self.root, 0
@@ -88,9 +86,20 @@ class _Table:
         return None
 
 
-_ARM: Final = _Table(False, 4)
-_THUMB16: Final = _Table(True, 2)
-_THUMB32: Final = _Table(True, 4)
+def instructions() -> list[Instruction]:
+    """Every instruction, in the order of definition. The definitions are loaded when they are wanted first: a run
+    whose code is all in the code cache does without."""
+    import retrap.machine.arm.instructions  # noqa: F401  (fills the registry)
+
+    return INSTRUCTIONS
+
+
+@cache
+def _table(thumb: bool, size: int) -> _Table:
+    found = [e for i in instructions() for e in i.encodings_of(thumb) if e.size == size]
+    found.sort(key=lambda e: -e.fixed)
+    return _Table(found)
+
 
 _decoded: Final[dict[int, Decoded | None]] = {}
 
@@ -104,14 +113,12 @@ def find(word: int, thumb: bool) -> Encoding | None:
 
     `word`: 32 bits of A32; 16 bits of T32, or 32 with the first halfword on top.
     """
-    if not thumb:
-        return _ARM.find(word)
-    return (_THUMB32 if word > 0xFFFF else _THUMB16).find(word)
+    return _table(thumb, 2 if thumb and word <= 0xFFFF else 4).find(word)
 
 
 def rivals(encoding: Encoding) -> list[Encoding]:
     """The encodings that are meant instead of `encoding` where both match a word."""
-    table = (_THUMB32 if encoding.size == 4 else _THUMB16) if encoding.thumb else _ARM
+    table = _table(encoding.thumb, encoding.size)
     first = table.root.encodings.index(encoding)
     mask, value = encoding.mask, encoding.value
     return [
@@ -137,8 +144,8 @@ def decode(word: int, thumb: bool) -> Decoded | None:
 
 
 def all_encodings() -> tuple[Encoding, ...]:
-    """Every encoding, in the order of definition."""
-    return tuple(e for i in INSTRUCTIONS for e in i.encodings)
+    """Every encoding, in the same order."""
+    return tuple(e for i in instructions() for e in i.encodings)
 
 
 def is_wide(halfword: int) -> bool:

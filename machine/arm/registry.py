@@ -100,13 +100,36 @@ Definition = Callable[[Builder, Decoded], None]
 class Instruction:
     """One definition. `name` as in the manual's headings, `section` its place there."""
 
-    __slots__ = ("definition", "encodings", "name", "section")
+    __slots__ = ("_diagrams", "_made", "definition", "name", "section")
 
-    def __init__(self, name: str, section: str, definition: Definition) -> None:
+    def __init__(self, name: str, section: str, definition: Definition, encodings: str) -> None:
+        """`encodings`: as `instruction` takes them."""
         self.name: Final = name
         self.section: Final = section
         self.definition: Final = definition
-        self.encodings: tuple[Encoding, ...] = ()
+        self._diagrams: Final = [
+            diagram for line in encodings.splitlines() if line.strip() for diagram in _diagrams(line)
+        ]
+        self._made: Final[dict[int, Encoding]] = {}
+
+    def encodings_of(self, thumb: bool) -> list[Encoding]:
+        """Those of one instruction set. Diagrams are read when somebody asks: most programs use one of the two."""
+        return [
+            self._made.get(n) or self._make(n)
+            for n, (_, label, _) in enumerate(self._diagrams)
+            if label.startswith("T") == thumb
+        ]
+
+    @property
+    def encodings(self) -> tuple[Encoding, ...]:
+        """All, in the order in which they are written."""
+        return tuple(self._made.get(n) or self._make(n) for n in range(len(self._diagrams)))
+
+    def _make(self, n: int) -> Encoding:
+        form, label, diagram = self._diagrams[n]
+        part = 1 + sum(earlier[:2] == (form, label) for earlier in self._diagrams[:n])
+        made = self._made[n] = Encoding(self, form, label, part, diagram)
+        return made
 
     def __repr__(self) -> str:
         return f"Instruction({self.name})"
@@ -208,15 +231,7 @@ def instruction(name: str, section: str, encodings: str) -> Callable[[Definition
     """Register the decorated function as the definition of `name`, written in `encodings` (see above)."""
 
     def register(definition: Definition) -> Definition:
-        it = Instruction(name, section, definition)
-        found: list[Encoding] = []
-        for line in encodings.splitlines():
-            if line.strip():
-                for form, label, diagram in _diagrams(line):
-                    part = 1 + sum(e.form == form and e.label == label for e in found)
-                    found.append(Encoding(it, form, label, part, diagram))
-        it.encodings = tuple(found)
-        INSTRUCTIONS.append(it)
+        INSTRUCTIONS.append(Instruction(name, section, definition, encodings))
         return definition
 
     return register

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from retrap.machine.arm.decode import all_encodings
-from retrap.machine.arm.registry import INSTRUCTIONS, Encoding, Instruction
+from retrap.machine.arm.decode import all_encodings, instructions
+from retrap.machine.arm.registry import Encoding, Instruction
 
 RESULTS = "isa-campaign.json"
 
@@ -55,7 +55,7 @@ _NO_MNEMONICS = frozenset(("ARM", "PC", "SIMD", "SP", "VFP"))
 def mnemonics() -> dict[str, list[str]]:
     """Mnemonic → the files that define it."""
     found: dict[str, set[str]] = {}
-    for instruction in INSTRUCTIONS:
+    for instruction in instructions():
         words = {w for w in _MNEMONIC.findall(instruction.name) if w not in _NO_MNEMONICS}
         for mnemonic in (*words, *ALSO.get(instruction.name, ())):
             found.setdefault(mnemonic, set()).add(file_of(instruction))
@@ -107,7 +107,7 @@ def tested_text(instruction: Instruction, counts: Counts) -> str:
 def table(counts: Counts) -> str:
     """The whole document."""
     encodings: tuple[Encoding, ...] = all_encodings()
-    files = sorted({file_of(i) for i in INSTRUCTIONS}, key=lambda f: ([*GROUPS, f].index(f), f))
+    files = sorted({file_of(i) for i in instructions()}, key=lambda f: ([*GROUPS, f].index(f), f))
     lines = [
         "# Instructions",
         "",
@@ -116,7 +116,7 @@ def table(counts: Counts) -> str:
         "least number of cases per encoding that the differential campaign compared with each independent CPU.",
         "What the manual leaves open, and where the oracles are wrong, is in [instructions.md](instructions.md).",
         "",
-        f"{len(INSTRUCTIONS)} definitions, {len(encodings)} encodings.",
+        f"{len(instructions())} definitions, {len(encodings)} encodings.",
         "",
         "## Index",
         "",
@@ -127,7 +127,7 @@ def table(counts: Counts) -> str:
     for file in files:
         lines += ["", f"## {heading(file)}", "", f"`machine/arm/instructions/{file}.py`", ""]
         lines += ["| instruction | section | encodings | tested |", "|---|---|---|---|"]
-        for instruction in INSTRUCTIONS:
+        for instruction in instructions():
             if file_of(instruction) == file:
                 name = instruction.name.replace("<", "\\<")
                 tested = tested_text(instruction, counts)

@@ -6,7 +6,8 @@ this block, with its own numbers in the holes: `Template.block`, which equals wh
 There is no second meaning of anything here: the definitions are the same, and so is what writes blocks out.
 
 For the evaluator a template is written out as Python once, as a function of the word: it answers with the
-function that stands for the word's block, or with None if the conditions are not met.
+function that stands for the word's block, or with None if the conditions are not met. For a native interpreter
+(`machine.llvm.interpreter`) it is put on tape once; a word then is the numbers in the holes (`on_tape`).
 """
 
 from __future__ import annotations
@@ -20,15 +21,19 @@ from typing import Any, Final, cast, final
 
 from retrap.machine.arm.decode import find, rivals
 from retrap.machine.arm.registry import Decoded, Encoding
-from retrap.machine.arm.translate import assemble, condition_of
+from retrap.machine.arm.translate import assemble, condition_of, translate
 from retrap.machine.ir.builder import Value
 from retrap.machine.ir.helpers import HELPERS
 from retrap.machine.ir.ops import Access, Block, Inst, Op
 from retrap.machine.ir.symbols import Hole, Symbol, Trace, hole_of, value_of
+from retrap.machine.ir.tape import tape_of
 from retrap.machine.ir.written import Written, scope_of, write_out
 
 Make = Callable[[int], Written | None]
 """The word → the function that stands for its block, or None if the word does not fit."""
+
+Fill = Callable[[int], tuple[int, ...] | None]
+"""The word → the numbers in the holes of the template, or None if the word does not fit."""
 
 _HOLED: Final = frozenset((Op.CONST, Op.GET, Op.SET, Op.GET64, Op.SET64))
 """Operations whose attribute may differ from word to word; others' say what they are."""
@@ -84,7 +89,7 @@ class Template:
         self.holes: Final = holes  # name → expression
         self._tests: Final = tests  # conditions under which a word does not fit, before those that are noted
         self._noted: Final = noted
-        self._fill: Callable[[int], tuple[int, ...] | None] | None = None
+        self._fill: Fill | None = None
 
     def _lines(self, names: list[str]) -> list[str]:
         """Python that returns None if `w` does not fit, and sets these holes' names."""
@@ -109,15 +114,19 @@ class Template:
         made: Make = scope["make"]
         return made
 
-    def block(self, word: int) -> Block | None:
-        """The block of `word`; None if the template is not its."""
-        if self._fill is None:
+    def fill(self) -> Fill:
+        """What gives the numbers in `holes`, in their order."""
+        made = self._fill
+        if made is None:
             scope: dict[str, Any] = {}
             numbers = "".join(f"{hole}, " for hole in self.holes)
             exec("\n ".join(["def fill(w):", *self._lines(list(self.holes)), f"return ({numbers})"]), scope)
-            self._fill = scope["fill"]
-        assert self._fill is not None
-        found = self._fill(word)
+            made = self._fill = cast(Fill, scope["fill"])
+        return made
+
+    def block(self, word: int) -> Block | None:
+        """The block of `word`; None if the template is not its."""
+        found = self.fill()(word)
         if found is None:
             return None
         filled = dict(zip(self.holes, found, strict=True))
@@ -218,9 +227,42 @@ FAMILIES: Final = 1 << 11
 ROUTES: Final = 1 << 14
 """How many are remembered: then they start afresh. More than programs have."""
 
-Fit = tuple[Make, bool, list[int]]
+@final
+class Taped:
+    """A template on tape, which is made when somebody asks for it: one of this run, or what an earlier one kept."""
+
+    __slots__ = ("_fill", "_kept", "_tape", "_template")
+
+    def __init__(self, template: Template | None, kept: tuple[bytes, bytes] = (b"", b"")) -> None:
+        self._template: Final = template
+        self._kept: Final = kept
+        self._fill: Fill | None = None
+        self._tape = b""
+
+    def numbers(self, word: int) -> tuple[bytes, tuple[int, ...]] | None:
+        """(Tape, numbers of its holes) of a word; None if it does not fit, or cannot be on tape."""
+        fill = self._fill
+        if fill is None:
+            template, (code, tape) = self._template, self._kept
+            if template is not None:
+                tape, fill = tape_of(template.pattern, tuple(template.holes)) or b"", template.fill()
+            else:
+                fill = FunctionType(marshal.loads(code), {})
+            self._fill, self._tape = fill, tape
+        found = fill(word) if self._tape else None
+        return None if found is None else (self._tape, found)
+
+    def keep(self) -> tuple[bytes, bytes]:
+        """What a later run can be given."""
+        template = self._template
+        if template is None:
+            return self._kept
+        return marshal.dumps(template.fill().__code__), tape_of(template.pattern, tuple(template.holes)) or b""
+
+
+Fit = tuple[Make, bool, list[int], Taped]
 """A template as it is used: what makes functions of it; whether its words end a basic block: they write PC, or
-always trap; and how many words it has served, as a list of that one number."""
+always trap; how many words it has served, as a list of that one number; and the same on tape."""
 
 
 # Routes: the bits of a word by which its templates are found. They are chosen to be few, and most of them the
@@ -273,7 +315,7 @@ class _Family:
             self.failure = str(error)
             return
         ends = template.pattern.branches or template.pattern.trap >= 0
-        self.made.append((template.make(), ends, [0]))
+        self.made.append((template.make(), ends, [0], Taped(template)))
 
 
 _families: Final[dict[tuple[Encoding, int], _Family]] = {}
@@ -281,21 +323,36 @@ _arm_routes: Final[dict[int, list[Fit]]] = {}
 _thumb_routes: Final[dict[int, list[Fit]]] = {}
 
 
+def _route(word: int, thumb: bool, it: int) -> tuple[dict[int, list[Fit]], int]:
+    """Where a word's templates are, if there have been any for it."""
+    if thumb:
+        return _thumb_routes, it << 32 | word & (_T32[word >> 25] if word > 0xFFFF else _T16[word >> 11])
+    return _arm_routes, word & _A32[word >> 25]
+
+
+def on_tape(word: int, thumb: bool, it: int) -> tuple[bytes, tuple[int, ...], bool] | None:
+    """(Tape, numbers of its holes, whether it ends a basic block) of a word; None if it cannot be on tape."""
+    if function_of(word, thumb, it) is not None:
+        routes, key = _route(word, thumb, it)
+        for make, ends, _, taped in routes.get(key, ()):  # there is nothing when `forget` has just been called
+            if make(word) is not None:
+                found = taped.numbers(word)
+                return None if found is None else (*found, ends)
+    block = translate(word, thumb, it)
+    tape = tape_of(block)
+    return None if tape is None else (tape, (), block.branches or block.trap >= 0)
+
+
 def function_of(word: int, thumb: bool, it: int) -> tuple[Written, bool] | None:
     """What stands for the block of `word`, if a template has it, and whether it ends a basic block: it writes PC,
     or always traps. None: it has to be translated."""
-    if thumb:
-        routes = _thumb_routes
-        key = it << 32 | word & (_T32[word >> 25] if word > 0xFFFF else _T16[word >> 11])
-    else:
-        routes = _arm_routes
-        key = word & _A32[word >> 25]
+    routes, key = _route(word, thumb, it)
     fits = routes.get(key)
     if fits is None:
         if len(routes) >= ROUTES:
             routes.clear()
         fits = routes[key] = []
-    for make, ends, served in fits:
+    for make, ends, served, _ in fits:
         run = make(word)
         if run is not None:
             served[0] += 1
@@ -310,8 +367,9 @@ def function_of(word: int, thumb: bool, it: int) -> tuple[Written, bool] | None:
         if len(_families) >= FAMILIES:
             forget()
         family = _families[premise] = _Family(encoding)
-        for code, ends, helpers in _earlier.get((encoding.title, premise[1]), ()):
-            family.made.append((FunctionType(marshal.loads(code), scope_of(dict(helpers))), ends, [WASTE]))
+        for code, ends, helpers, taped in _recalled().get((encoding.title, premise[1]), ()):
+            make = FunctionType(marshal.loads(code), scope_of(dict(helpers)))
+            family.made.append((make, ends, [WASTE], Taped(None, taped)))
         family.earlier = len(family.made)
     known = len(family.made)
     for n in range(known + 1):
@@ -340,16 +398,28 @@ def forget() -> None:
 KEPT: Final = 4096
 """Templates kept for later runs at most."""
 
-_Kept = tuple[bytes, bool, tuple[tuple[str, str], ...]]
-"""Code of a `Make`, whether its words end a basic block, the helpers that it needs."""
+_Kept = tuple[bytes, bool, tuple[tuple[str, str], ...], tuple[bytes, bytes]]
+"""Code of a `Make`, whether its words end a basic block, the helpers that it needs; code of a `Fill`, the tape."""
 
 _earlier: Final[dict[tuple[str, int], list[_Kept]]] = {}
 """What earlier runs made, by encoding and premise."""
 
 
-def recall(data: bytes) -> None:
-    """Take over what `worth_keeping` gave in an earlier run of the same Python and the same definitions."""
-    _earlier.update(marshal.loads(data))
+_sources: Final[list[Callable[[], bytes | None]]] = []
+
+
+def recall(source: Callable[[], bytes | None]) -> None:
+    """Take over what `worth_keeping` gave in an earlier run of the same Python and the same definitions. `source`
+    is asked for it when a template is wanted first."""
+    _sources.append(source)
+
+
+def _recalled() -> dict[tuple[str, int], list[_Kept]]:
+    while _sources:
+        data = _sources.pop()()
+        if data is not None:
+            _earlier.update(marshal.loads(data))
+    return _earlier
 
 
 def worth_keeping() -> bytes | None:
@@ -360,11 +430,11 @@ def worth_keeping() -> bytes | None:
     for (encoding, premise), family in _families.items():
         key = encoding.title, premise
         entries = list(_earlier.get(key, ()))
-        for make, ends, served in family.made[family.earlier :]:
+        for make, ends, served, taped in family.made[family.earlier :]:
             if served[0] > 1 and total < KEPT:
                 assert isinstance(make, FunctionType)
                 helpers = [(name, names[id(x)]) for name, x in make.__globals__.items() if id(x) in names]
-                entries.append((marshal.dumps(make.__code__), ends, tuple(helpers)))
+                entries.append((marshal.dumps(make.__code__), ends, tuple(helpers), taped.keep()))
                 fresh, total = True, total + 1
         if entries:
             kept[key] = entries

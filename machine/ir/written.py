@@ -39,7 +39,7 @@ def _counted(line: str) -> tuple[int, int, int]:
 _OPERANDS: Final = {line: _counted(line) for line in (*MEANING.values(), *_SHIFTS.values())}
 
 
-def _needed(insts: tuple[Inst, ...], condition: int) -> tuple[Inst, ...]:
+def needed(insts: tuple[Inst, ...], condition: int) -> tuple[Inst, ...]:
     """The operations that have an effect, or a result that one of these needs."""
     wanted = {condition}
     found = []
@@ -65,7 +65,7 @@ class _Writer:
         self.uses: Final[dict[int, int]] = {}
         self.text: Final[dict[int, str]] = {-1: "1"}
         self.helpers: Final[dict[str, str]] = {}  # name in the source → helper
-        for inst in _needed((*block.prologue, *block.body, *block.skipped), block.condition):
+        for inst in needed((*block.prologue, *block.body, *block.skipped), block.condition):
             self._study(inst)
         if block.condition >= 0:
             self._use(block.condition, 1)

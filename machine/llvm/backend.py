@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from retrap.machine.context import Context, Slot
 from retrap.machine.evaluate import Evaluator
-from retrap.machine.llvm.layout import Env, Exit
+from retrap.machine.llvm.layout import Env, Exit, Sheet
 from retrap.machine.llvm.lower import Shape
 from retrap.machine.llvm.native import Native
 from retrap.machine.llvm.native_space import NativeSpace
@@ -137,11 +137,7 @@ class LlvmBackend:
                 # A slice ended, not the budget: blocks are shorter than slices.
                 self._slice = self.period
                 self._sample(native, context)
-            elif why != _SVC and now < end and not (why == _LOOKUP and self._look(native, context)):
-                if why == _TOUCH:
-                    touched = native.env[Env.TOUCHED >> 3] & 0xFFFFFFFF
-                    native.fill(touched >> 12)
-                    native.fill((touched >> 12) + 1 & 0xFFFFF)
+            elif why != _SVC and now < end and not self._helped(native, context, why):
                 try:
                     if why == _LOOKUP:
                         trap = evaluator.run_blocks(context, space, now, end - now, self._leave)
@@ -161,10 +157,23 @@ class LlvmBackend:
                 now += result >> 8
                 self._slice -= result >> 8
 
+    def _helped(self, native: NativeSpace, context: Context, why: int) -> bool:
+        """Native code came back: whether it can go on now."""
+        if why == _LOOKUP:
+            return self._look(native, context)
+        if why != _TOUCH:
+            return False
+        page = native.env[Env.TOUCHED >> 3] >> 12 & 0xFFFFF
+        first, second = native.fill(page), native.fill(page + 1 & 0xFFFFF)
+        return first or second
+
     def _leave(self, context: Context, space: AddressSpace) -> bool:
         """Whether the evaluator is to come back, because there is native code for PC."""
-        native = space.listener
-        return self._look(native if isinstance(native, NativeSpace) else self.native.space(space), context)
+        native = self.native.space(space)
+        if self._look(native, context):
+            return True
+        words = context.words
+        return not words[Slot.IT] | words[Slot.BIG_ENDIAN] and native.covers(words[Slot.PC] | words[Slot.THUMB])
 
     def _look(self, native: NativeSpace, context: Context) -> bool:
         """Nothing is in the jump cache for PC: is there now?"""
@@ -175,6 +184,8 @@ class LlvmBackend:
         compiled = native.entries.get(key)
         if compiled is not None:
             native.remember(compiled)
+            return True
+        if key >> 12 not in native.looked and self.native.look_up(native, key >> 12):
             return True
         heads = self.heads
         count = heads.get(key)
@@ -188,6 +199,9 @@ class LlvmBackend:
         elif self.native.library.get(key) and self.native.find(native, key):
             return True
         heads[key] = count = count + 1
+        sheet = native.sheets.get(key >> 12)
+        if sheet is not None and sheet.count(key) >= Sheet.ENOUGH and count > 0:
+            count = self.hot  # interpreted often enough
         if count >= self.hot:
             if self.native.find(native, key):
                 return True
@@ -196,6 +210,8 @@ class LlvmBackend:
                 return True
             # It starts with what the evaluator does; ask again when other code may be there.
             heads[key] = -REFUSED
+            if sheet is not None:
+                sheet.set_count(key, 0)
         return False
 
     def _compile(self, native: NativeSpace, key: int) -> None:

@@ -25,6 +25,9 @@ class Env:
     MISS: Final = 64  # host address of `tables.miss`, which TUNED regions call
     LOG: Final = 80  # host address where the instruction log ends when the budget is used up
     FLAGS: Final = 72  # 32 bits: flags that a helper raised; NOT_DONE: it is the evaluator's
+    INTERPRETER: Final = 88  # host address of `interpreter.ENTRY`, 0 where there is no sheet
+    SHEETS: Final = 96  # host address of 2^20 pairs: host address of the page's `Sheet`, host page - virtual page
+    HANDLERS: Final = 104  # host address of the addresses of the interpreter's functions
     HELPERS: Final = 128  # host addresses of the functions in `helpers`
     WINDOWS: Final = 1024  # WINDOW_COUNT windows
     SIZE: Final = 4096
@@ -51,6 +54,23 @@ WINDOW_COUNT: Final = 32
 JUMP_CACHE_BITS: Final = 14
 """2^14 entries of 16 bytes: key (PC | Thumb), then the region's host address. An empty entry has key -1.
 The entry of a key is at its bits 14:1."""
+
+
+class Sheet:
+    """A code page for the interpreter: for each halfword the offset of a record, 0 = none; then records and tapes
+    (`machine.ir.tape`). Offsets are in bytes, from the sheet's start. These are the offsets within a record."""
+
+    STATE: Final = 0  # 64 bits: Thumb | ITSTATE << 32 that the instruction was read in
+    COUNT: Final = 8  # 32 bits: how often a basic block began here
+    TAPE: Final = 12  # 32 bits: offset of the tape
+    LOW: Final = 16  # 16 bits: the instruction's first halfword in memory
+    HIGH: Final = 18  # 16 bits: the second one
+    WIDE: Final = 20  # 32 bits: whether there is a second one
+    HOLES: Final = 24  # 32 bits each: the word's numbers
+
+    ENTRIES: Final = 2048
+    ENOUGH: Final = 2000
+    """A basic block that has begun so often is to be compiled, or is compiled already."""
 
 
 class Exit(IntEnum):

@@ -6,18 +6,22 @@ What one address space needs is `native_space`'s.
 from __future__ import annotations
 
 import ctypes
+import mmap
+import struct
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, final
 
 from retrap.machine.arm.templates import recall, worth_keeping
 from retrap.machine.llvm import helpers
 from retrap.machine.llvm.arena import Arena
-from retrap.machine.llvm.layout import Env
+from retrap.machine.llvm.layout import Env, Sheet
 from retrap.machine.llvm.lower import Lowering, Shape
 from retrap.machine.llvm.native_space import Compiled, NativeSpace
 from retrap.machine.llvm.region import Code, Region, discover
+from retrap.machine.llvm.sheets import HANDLERS, INTERPRETER, Sheets
 from retrap.machine.llvm.store import Record, Store, digest_of
-from retrap.machine.llvm.tables import MISS
+from retrap.machine.llvm.tables import MISS, host_address
 from retrap.machine.llvm.tables import text as miss_text
 from retrap.machine.log import InstructionLog
 from retrap.machine.memory import PhysicalMemory
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
 _ENTRY: Final = 1 << 32
 """Marks a head where a kept region can be entered."""
 
+_DOOR: Final = "door "
+_ENTER: Final = "enter"
+_INTERPRETER: Final = "interpreter"
 _TEMPLATES: Final = "templates"
 """What the store calls the evaluator's templates, which serve every guest."""
 
@@ -73,7 +80,7 @@ class Native:
         """PC | Thumb → everything compiled for that entry, whatever the address space."""
         self.arena = Arena()
         self._door: Final = Arena()  # where `enter` is: it outlives what is dropped
-        self._shelved: Final[set[str]] = set()
+        self._shelved: Final[dict[str, tuple[int, ...]]] = {}  # name in the store → the keys found there
         self.enter: Enter | None = None
         self.miss = 0
         """Host address of `tables.miss`, once it is there."""
@@ -87,16 +94,20 @@ class Native:
         self.flushes = 0
         self.fetched = 0
         """Regions that came from the store."""
+        self.sheets: Sheets | None = None
+        """What the interpreter has of the guest's code, if earlier runs are of use."""
+        self._interpreter = 0  # its host address
+        self._handlers: Final = mmap.mmap(-1, 8 * len(HANDLERS))  # their addresses
+        self._life: Final[set[int]] = set()
         self._compiler: Compiler | None = None
         self.unavailable = ""
         """Why there is no compiler, as a sentence."""
         memory.watcher = self.wrote
         if store is not None:
-            # (`reached` stands for this object, to which there can be no weak reference when it is compiled ahead.)
-            weakref.finalize(self.reached, _save, store, self.library)
-            templates = store.read(store.special(_TEMPLATES))
-            if templates is not None:
-                recall(templates)
+            sheets = self.sheets = Sheets(store)
+            # (A set stands for this object, to which there can be no weak reference when it is compiled ahead.)
+            weakref.finalize(self._life, _save, store, self.library, sheets, self.reached)
+            recall(_templates_of(store))
 
     def next_number(self) -> int:
         """A name for a space."""
@@ -168,11 +179,32 @@ class Native:
             return known or ""
         content = Code(native.space).read(page << 12, (page + 1) << 12)
         name = native.looked[page] = store.page_name(page, content) if content is not None else ""
-        if content is not None and name not in self._shelved:
-            self._shelved.add(name)
-            for record in store.regions(name):
-                self.shelf.setdefault(record.key, []).append(record)
+        if content is not None:
+            if name not in self._shelved:
+                records = store.regions(name)
+                self._shelved[name] = tuple(record.key for record in records)
+                for record in records:
+                    self.shelf.setdefault(record.key, []).append(record)
+            self._open_sheet(native, page, name, content)
         return name
+
+    def _open_sheet(self, native: NativeSpace, page: int, name: str, content: bytes) -> None:
+        """Let the interpreter run what the store has on tape of a page."""
+        sheets = self.sheets
+        sheet = sheets.open(name, page, content) if sheets is not None else None
+        if sheet is None or not self._make_interpreter():
+            return
+        native.add_sheet(page, sheet, self._interpreter)
+        for key in self._shelved[name]:
+            sheet.set_count(key, Sheet.ENOUGH)  # what is compiled already shall not be interpreted
+
+    def look_up(self, native: NativeSpace, page: int) -> bool:
+        """Look for what earlier runs have kept of a page that has not been looked up; whether the interpreter can
+        run some of it."""
+        if self.sheets is None or page in native.looked:
+            return False
+        self._name(native, page)
+        return page in native.sheets
 
     def _fetch(self, native: NativeSpace, record: Record, code: tuple[bytes, ...]) -> bool:
         if self.enter is None and not self._make_enter():
@@ -281,8 +313,7 @@ class Native:
         """The way into native code; whether there is one: not where nothing can be compiled."""
         from retrap.machine.llvm import trampoline
 
-        text = trampoline.text() + miss_text() + helpers.missing_text()
-        made = self._at_door(text, [trampoline.NAME, MISS, helpers.MISSING])
+        made = self._at_door(_ENTER, _enter_text, [trampoline.NAME, MISS, helpers.MISSING])
         if made is None:
             return False
         address, self.miss, missing = made
@@ -293,25 +324,37 @@ class Native:
         self.enter = enter if self.log is None else self.log.logging(enter, Env.LOG)
         return True
 
+    def _make_interpreter(self) -> bool:
+        """The interpreter; whether there is one."""
+        if not self._interpreter:
+            if self.enter is None and not self._make_enter():
+                return False
+            made = self._at_door(_INTERPRETER, _interpreter_text, [INTERPRETER, *HANDLERS])
+            if made is None:
+                return False
+            self._handlers[:] = struct.pack(f"={len(HANDLERS)}Q", *made[1:])
+            self._interpreter = made[0]
+        return True
+
     def _make_helpers(self) -> None:
         """What regions call for floating point."""
         if not self._helping:
             self._helping = True
-            made = self._at_door(helpers.text(), [helpers.name_of(key) for key in helpers.INDEX])
+            made = self._at_door("helpers", helpers.text, [helpers.name_of(key) for key in helpers.INDEX])
             if made is not None:
                 self.helpers = made
                 for native in self.spaces.values():
                     self.equip(native.env)
 
-    def _at_door(self, text: str, names: list[str]) -> list[int] | None:
+    def _at_door(self, what: str, text: Callable[[], str], names: list[str]) -> list[int] | None:
         """Host addresses of functions that belong to no guest; None where nothing can be compiled."""
-        store, title = self.store, self.store.special(text) if self.store is not None else ""
+        store, title = self.store, self.store.special(_DOOR + what) if self.store is not None else ""
         data = store.read(title) if store is not None else None
         if data is None:
             compiler = self.compiler()
             if compiler is None:
                 return None
-            data = compiler.compile(text, Shape.TUNED)
+            data = compiler.compile(text(), Shape.TUNED)
             if store is not None:
                 store.write(title, data)
         return [address for address, _ in self._door.load(data, names)]
@@ -319,6 +362,7 @@ class Native:
     def equip(self, env: memoryview) -> None:
         """Tell an environment where these functions are."""
         env[Env.MISS >> 3] = self.miss
+        env[Env.HANDLERS >> 3] = host_address(self._handlers)
         for index, address in enumerate(self.helpers):
             env[(Env.HELPERS >> 3) + index] = address
 
@@ -326,7 +370,7 @@ class Native:
         """The function of `machine.llvm.relay`; none where nothing can be compiled, or instructions are logged."""
         from retrap.machine.llvm import relay, trampoline
 
-        made = self._at_door(relay.text(), [relay.NAME]) if self.log is None else None
+        made = self._at_door("relay", relay.text, [relay.NAME]) if self.log is None else None
         return None if made is None else trampoline.make_callable(made[0])
 
     def flush(self) -> None:
@@ -338,11 +382,42 @@ class Native:
         self.arena = Arena()
 
 
-def _save(store: Store, library: dict[int, list[Compiled]]) -> None:
-    """Keep for later runs what this one compiled."""
+def _keep_interpreter(store: Store) -> None:
+    """A run that finds sheets shall not have to make what reads them."""
+    for what, text in ((_ENTER, _enter_text), (_INTERPRETER, _interpreter_text)):
+        title = store.special(_DOOR + what)
+        if not store.has(title):
+            try:
+                from retrap.machine.llvm.compiler import Compiler
+
+                store.write(title, Compiler().compile(text(), Shape.TUNED))
+            except (ImportError, OSError, RuntimeError):
+                return
+
+
+def _enter_text() -> str:
+    from retrap.machine.llvm import trampoline
+
+    return trampoline.text() + miss_text() + helpers.missing_text()
+
+
+def _interpreter_text() -> str:
+    from retrap.machine.llvm import interpreter
+
+    return interpreter.text()
+
+
+def _templates_of(store: Store) -> Callable[[], bytes | None]:
+    return lambda: store.read(store.special(_TEMPLATES))
+
+
+def _save(store: Store, library: dict[int, list[Compiled]], sheets: Sheets, reached: set[int]) -> None:
+    """Keep for later runs what this one compiled, and what else it ran."""
     files: dict[str, list[Record]] = {}
+    compiled: set[int] = set()
     for versions in library.values():
         for made in versions:
+            compiled.update(made.heads)
             if made.kept and made.size:
                 record = Record(
                     made.shape | made.helps << 1, made.key, made.instructions, made.spans,
@@ -352,8 +427,11 @@ def _save(store: Store, library: dict[int, list[Compiled]]) -> None:
                 files.setdefault(made.kept, []).append(record)
     for name, records in files.items():
         store.add(name, records)
+    taped = sheets.keep(reached, compiled)
+    if taped:
+        _keep_interpreter(store)
     templates = worth_keeping()
     if templates is not None:
         store.write(store.special(_TEMPLATES), templates)
-    if files or templates is not None:
+    if files or taped or templates is not None:
         store.trim()

@@ -8,10 +8,12 @@ from __future__ import annotations
 import mmap
 from typing import TYPE_CHECKING, Final, final
 
+from retrap.machine.llvm import layout
 from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env
 from retrap.machine.llvm.lower import Shape
 from retrap.machine.llvm.region import Code
-from retrap.machine.llvm.tables import EMPTY_WINDOWS, LAST_PAGE, REACH, PageTable, host_address
+from retrap.machine.llvm.sheets import Sheet
+from retrap.machine.llvm.tables import EMPTY_WINDOWS, LAST_PAGE, PAGES, REACH, PageTable, host_address
 from retrap.machine.memory import RamRegion
 from retrap.machine.space import READ, WRITE, AddressSpace
 
@@ -97,6 +99,7 @@ class NativeSpace:
         self.space: Final = space
         self.owner: Final = owner
         self._maps: Final = (mmap.mmap(-1, CACHE_BYTES), mmap.mmap(-1, Env.SIZE))
+        self._tables: Final[list[mmap.mmap]] = []
         self.reads: Final = PageTable()
         self.writes: Final = PageTable()
         self.cache: Final = memoryview(self._maps[0]).cast("Q")
@@ -117,6 +120,9 @@ class NativeSpace:
         """Names this space in the owner's tables, for ever."""
         self.looked: Final[dict[int, str]] = {}
         """Virtual page → the store's name for it, of the pages that have been looked up there."""
+        self.sheets: Final[dict[int, Sheet]] = {}
+        """Those of the virtual pages that the interpreter can be in."""
+        self._pairs: memoryview | None = None
         self.cache[:] = _EMPTY_CACHE
 
     def changed(self, first_page: int, count: int) -> None:
@@ -129,6 +135,8 @@ class NativeSpace:
         if count == 1:
             if self.looked:
                 self.looked.pop(first_page, None)
+                if first_page in self.sheets:
+                    self._remove_sheet(first_page)
             if first_page in self.code_pages:
                 self.drop(first_page, 0, 4096)
             self._enter(first_page)
@@ -136,6 +144,8 @@ class NativeSpace:
         if self.looked or self.code_pages:
             for page in range(first_page, last + 1):
                 self.looked.pop(page, None)
+                if page in self.sheets:
+                    self._remove_sheet(page)
                 if page in self.code_pages:
                     self.drop(page, 0, 4096)
 
@@ -183,22 +193,26 @@ class NativeSpace:
         else:
             found.add(key)
 
-    def fill(self, page: int) -> None:
-        """Let native code touch a virtual page directly, as far as its mapping allows."""
+    def fill(self, page: int) -> bool:
+        """Let native code touch a virtual page directly, as far as its mapping allows; whether it can more now."""
         found = self._ram(page)
         if found is None:
-            return
+            return False
+        more = False
         entry, region = found
         physical = entry >> 4
         distance = _distance(region, physical, page)
         if entry & READ and not self.reads.has(page):
             first, last = self._row(page, region, READ, self.reads)
             self.reads.add(first, last, distance)
+            more = True
         if entry & _BOTH == _BOTH and physical not in self.space.memory.watched and not self.writes.has(page):
             first, last = self._row(page, region, _BOTH, self.writes)
             self.writes.add(first, last, distance)
             for one in range(first, last + 1):
                 self._writes_to(one, physical + one - page)
+            more = True
+        return more
 
     def _row(self, page: int, region: RamRegion, rights: int, table: PageTable) -> tuple[int, int]:
         """First and last of the pages around `page` that native code may touch like it, and does not yet."""
@@ -279,6 +293,9 @@ class NativeSpace:
                 self.owner.watch(physical, self, page)
             found.keys.add(compiled.key)
         self.entries[compiled.key] = compiled
+        sheet = self.sheets.get(compiled.key >> 12)
+        if sheet is not None:
+            sheet.set_count(compiled.key, layout.Sheet.ENOUGH)
         self.remember(compiled)
 
     def remember(self, compiled: Compiled) -> None:
@@ -291,6 +308,38 @@ class NativeSpace:
         """Forget all regions."""
         for compiled in tuple(self.entries.values()):
             self.remove(compiled)
+
+    # -- what is not compiled ------------------------------------------------------------------------------
+
+    def add_sheet(self, page: int, sheet: Sheet, interpreter: int) -> None:
+        """Let the interpreter, at this host address, run what a sheet has of a page that can be executed."""
+        physical = self.space.pages[page] >> 4
+        region = self.space.memory.region(physical << 12)
+        assert region is not None
+        pairs = self._pairs
+        if pairs is None:
+            table = mmap.mmap(-1, 16 * PAGES)
+            self._tables.append(table)
+            pairs = self._pairs = memoryview(table).cast("Q")
+            self.env[Env.SHEETS >> 3] = host_address(table)
+            self.env[Env.INTERPRETER >> 3] = interpreter
+        self.sheets[page] = sheet
+        pairs[2 * page] = sheet.address
+        pairs[2 * page + 1] = _distance(region, physical, page)
+        for key in self.entries:
+            if key >> 12 == page:
+                sheet.set_count(key, layout.Sheet.ENOUGH)
+
+    def _remove_sheet(self, page: int) -> None:
+        del self.sheets[page]
+        pairs = self._pairs
+        assert pairs is not None
+        pairs[2 * page] = 0
+
+    def covers(self, key: int) -> bool:
+        """Whether the interpreter can go on at PC | Thumb."""
+        sheet = self.sheets.get(key >> 12)
+        return sheet is not None and 0 <= sheet.count(key) < layout.Sheet.ENOUGH
 
 
 _BOTH: Final = READ | WRITE

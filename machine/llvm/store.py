@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, final
 
-FORMAT: Final = 10
+FORMAT: Final = 11
 """Raise it whenever generated code, `layout` or the file format changes its meaning."""
 
 LIMIT: Final = 256 << 20
@@ -189,6 +189,10 @@ class Store:
     def special(self, title: str) -> str:
         """The name of something that belongs to this host, not to a guest."""
         return blake2b(self._host + title.encode(), digest_size=DIGEST).hexdigest()
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+        return (self.folder / name).exists()
 
     def read(self, name: str) -> bytes | None:
         """The content of an intact file of ours."""

@@ -1,9 +1,10 @@
 """The way into native code: a CPython function, written in LLVM IR, that runs regions until one has to come back.
 
 `enter(context, environment, budget)` takes host addresses and a number of instructions, and returns the number of
-instructions executed << 8 | `Exit`. It looks PC up in the jump cache and calls the region there, again and again
-while regions end with `Exit.CHAIN`. CPython calls it as METH_FASTCALL (PEP 590's older form, in the limited API
-since 3.10): no argument tuple, no conversion by name, about 50 ns.
+instructions executed << 8 | `Exit`. It looks PC up in the jump cache and calls the region there, or else the
+interpreter if the address space has one, again and again while these end with `Exit.CHAIN`. CPython calls it as
+METH_FASTCALL (PEP 590's older form, in the limited API since 3.10): no argument tuple, no conversion by name, about
+50 ns.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ store i64 %budget, ptr %e
 %be = load i32, ptr %bep
 %special = or i32 %it, %be
 %plain = icmp eq i32 %special, 0
-br i1 %plain, label %loop, label %out
+br i1 %plain, label %loop, label %missing
 loop:
 %pc = phi i32 [%pc0, %entry], [%next, %ran]
 %t = load i32, ptr %tp
@@ -67,10 +68,18 @@ loop:
 %slot = getelementptr [2 x i64], ptr %j, i64 %at64
 %found = load i64, ptr %slot
 %hit = icmp eq i64 %found, %key64
-br i1 %hit, label %go, label %out
+br i1 %hit, label %go, label %missing
+missing:
+%ip = getelementptr i8, ptr %e, i64 {Env.INTERPRETER}
+%i = load ptr, ptr %ip
+%none = icmp eq ptr %i, null
+br i1 %none, label %out, label %call
 go:
 %fp = getelementptr i8, ptr %slot, i64 8
-%f = load ptr, ptr %fp
+%f0 = load ptr, ptr %fp
+br label %call
+call:
+%f = phi ptr [%f0, %go], [%i, %missing]
 store ptr %f, ptr %rp
 %r = call i64 %f(ptr %c, ptr %e)
 %next64 = lshr i64 %r, 32
@@ -89,7 +98,7 @@ store i64 %left1, ptr %e
 %why1 = and i64 %low, 255
 br label %out
 out:
-%why = phi i64 [{lookup}, %entry], [{lookup}, %loop], [%why1, %end]
+%why = phi i64 [{lookup}, %missing], [%why1, %end]
 %left = load i64, ptr %e
 %used = sub i64 %budget, %left
 %used8 = shl i64 %used, 8

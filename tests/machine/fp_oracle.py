@@ -9,8 +9,8 @@ from functools import cache
 from typing import Protocol
 
 from fp_qemu import QemuArm, State, padded
-from retrap.machine.arm.decode import decode, disassemble, find, to_bytes
-from retrap.machine.arm.registry import INSTRUCTIONS, Encoding, Undefined, Unpredictable
+from retrap.machine.arm.decode import decode, disassemble, find, instructions, to_bytes
+from retrap.machine.arm.registry import Encoding, Undefined, Unpredictable
 from retrap.machine.context import ContextArena, Slot
 from retrap.machine.cpu import Cpu
 from retrap.machine.ir.builder import Builder
@@ -334,7 +334,7 @@ _CANCELS = (0, 1 << 63, 1 << 31 | 1 << 63, 1)
 def encodings_of(*modules: str) -> list[Encoding]:
     """The encodings that the named files of `machine/arm/instructions` define (a name may be a beginning)."""
     found = []
-    for instruction in INSTRUCTIONS:
+    for instruction in instructions():
         module = instruction.definition.__module__.rpartition(".")[2]
         if any(module.startswith(name) for name in modules):
             found.extend(instruction.encodings)

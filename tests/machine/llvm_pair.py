@@ -3,6 +3,9 @@
 A `Pair` runs the same code on both, with the same budgets, and does to both what a kernel may do in between:
 write and clear memory, map, unmap and remap pages, change rights, move to another address space. After every
 run it compares all context words, the trap, the clock, and at intervals all of memory.
+
+A pair that is `taped` gives the llvm backend a sheet of every code page that it comes to, as if earlier runs had
+been everywhere; so the native interpreter runs what is not compiled.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ from retrap.machine.devices.performance_monitors import PerformanceMonitorsModel
 from retrap.machine.evaluate import Evaluator
 from retrap.machine.ir.builder import advance_it
 from retrap.machine.llvm.backend import LlvmBackend
+from retrap.machine.llvm.layout import Sheet as Layout
+from retrap.machine.llvm.region import Code
+from retrap.machine.llvm.sheets import Sheet, Taping, write
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import EXECUTE, READ, WRITE, AddressSpace
 from retrap.machine.traps import Trap, TrapKind
@@ -80,7 +86,7 @@ class Register:
 class Machine:
     """One side."""
 
-    def __init__(self, native: bool, hot: int, period: int) -> None:
+    def __init__(self, native: bool, hot: int, period: int, cache: bool = False) -> None:
         self.memory = PhysicalMemory([(RAM, PAGES << 12), (HIGH, HIGH_PAGES << 12)])
         self.device = Register()
         self.memory.attach(self.device, DEVICE, 0x1000)
@@ -93,7 +99,7 @@ class Machine:
         self.retired = 0
         self.llvm: LlvmBackend | None = None
         if native:
-            self.llvm = LlvmBackend(self.memory, hot, period, samples=1, worth=10_000, cache=False)
+            self.llvm = LlvmBackend(self.memory, hot, period, samples=1, worth=10_000, cache=cache)
         self.backend: Backend = self.llvm or Evaluator(self.memory)
 
     def run(self, space: int, budget: int) -> Trap:
@@ -117,10 +123,12 @@ class Difference(AssertionError):
 class Pair:
     """Both sides, and the random host that drives them."""
 
-    def __init__(self, seed: int, hot: int = 2, period: int = 500) -> None:
+    def __init__(self, seed: int, hot: int = 2, period: int = 500, taped: bool = False) -> None:
+        """`taped` needs a code cache (`RETRAP_CACHE`), which may be empty."""
         self.r = random.Random(seed)
         self.seed = seed
-        self.sides = [Machine(False, hot, period), Machine(True, hot, period)]
+        self.sides = [Machine(False, hot, period), Machine(True, hot, period, cache=taped)]
+        self.tape = Taping() if taped else None
         self.space = 0
         self.compared = 0
         self.branches = 0.16
@@ -302,9 +310,29 @@ class Pair:
             portions += 1
             budget = r.choice((1, 2, 3, 5, 17, 100, 400, r.randrange(1, 64)))
             before = self.sides[0].retired
+            if self.tape is not None:
+                self._give_sheets(self.tape)
             traps = [machine.run(self.space, budget) for machine in self.sides]
             self.compare(traps[0], traps[1], f"after {before} + {budget}")
             self.resume(traps[0])
+
+    def _give_sheets(self, tape: Taping) -> None:
+        """Whatever code page native code comes to next, there is a sheet of it, as an earlier run would keep it."""
+        native = self.native.native
+        side, store, sheets = native.space(self.sides[1].spaces[self.space]), native.store, native.sheets
+        assert store is not None and sheets is not None
+        for page in (*range(CODE >> 12, (CODE >> 12) + CODE_PAGES), TOP >> 12):
+            content = Code(side.space).read(page << 12, (page + 1) << 12)
+            if page in side.looked or content is None:
+                continue
+            name = store.page_name(page, content)
+            if sheets.known.get(name) is None:
+                split = min(max(SPLIT - (page << 12), 0), 0x1000)
+                heads = [*range(page << 12, (page << 12) + split, 4)]
+                heads += [at | 1 for at in range((page << 12) + split, page + 1 << 12, 2)]
+                sheet = sheets.known[name] = Sheet(write(page, content, heads, tape)[0])
+                for head in self.r.choices(heads, k=60):
+                    sheet.set_count(head, Layout.ENOUGH - self.r.randrange(4))  # soon to be compiled
 
     def resume(self, trap: Trap) -> None:
         """Go on after a trap, as some kernel might."""

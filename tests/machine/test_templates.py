@@ -204,7 +204,7 @@ def test_templates_of_an_earlier_run_serve_from_the_first_word_on(monkeypatch: p
     kept = templates.worth_keeping()
     assert kept is not None
     templates.forget()
-    templates.recall(kept)
+    templates.recall(lambda: kept)
     assert templates.worth_keeping() is None
 
     def fail(*_: object) -> Template:
