@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import sys
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, final
 
@@ -11,6 +12,9 @@ from retrap.machine.clock import Clock
 
 PAGE_BITS: Final = 12
 PAGE_SIZE: Final = 1 << PAGE_BITS
+
+GIVE_BACK: Final = 1 << 20
+"""From so many bytes on, cleared memory is given back to the host where that zeroes it."""
 
 
 class Device(Protocol):
@@ -45,6 +49,11 @@ class RamRegion:
         self.words: Final = self.data.cast("I")
         self.halves: Final = self.data.cast("H")
         self.host: Final = ctypes.addressof(ctypes.c_char.from_buffer(self.mapping))
+
+
+def whole_pages(start: int, end: int, page: int) -> tuple[int, int]:
+    """The largest range of whole pages of `page` bytes (a power of two) in `[start, end)`, which holds one."""
+    return (start + page - 1) & -page, end & -page
 
 
 class BusError(Exception):
@@ -135,11 +144,16 @@ class PhysicalMemory:
         start = address - region.base
         if self.watched:
             self.notice(address, size)
-        if start % PAGE_SIZE == 0 and size % PAGE_SIZE == 0 and size >= 1 << 20 and hasattr(mmap, "MADV_DONTNEED"):
-            # An anonymous private page that is given back reads as zero, at no cost per byte.
-            region.mapping.madvise(mmap.MADV_DONTNEED, start, size)
+        end = start + size
+        if size >= GIVE_BACK and sys.platform == "linux":
+            # An anonymous private page that is given back reads as zero there, at no cost per byte. The host's
+            # pages may be larger than the guest's: what remains at both ends is written.
+            first, last = whole_pages(start, end, mmap.PAGESIZE)
+            region.mapping.madvise(mmap.MADV_DONTNEED, first, last - first)
+            region.data[start:first] = bytes(first - start)
+            region.data[last:end] = bytes(end - last)
             return
-        region.data[start : start + size] = bytes(size)
+        region.data[start:end] = bytes(size)
 
     def _ram(self, address: int) -> RamRegion:
         for region in self.regions:

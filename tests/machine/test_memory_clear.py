@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from retrap.machine.memory import PhysicalMemory
+from hypothesis import example, given
+from hypothesis import strategies as st
+from retrap.machine.memory import GIVE_BACK, PhysicalMemory, whole_pages
 
 BASE = 0x4000_0000
 
@@ -19,3 +21,24 @@ def test_cleared_memory_is_zero_and_its_neighbours_are_not(bits: int) -> None:
     assert [memory.read_word(address) for address in (start - 4, *inside, end)] == [0x5555, 0, 0, 0x5555]
     memory.write_word(start, 1)
     assert memory.read_word(start) == 1
+
+
+@given(st.integers(0, 1 << 20), st.integers(0, 1 << 21))
+@example(0x1100, 0x1F00)
+def test_pieces_of_any_place_and_size(start: int, more: int) -> None:
+    start, size = start & -4, (GIVE_BACK - 0x2000 + more) & -4
+    memory = PhysicalMemory([(BASE, 1 << 22)])
+    data = memory.regions[0].data
+    data[:] = b"\x55" * len(data)
+    memory.clear(BASE + start, size)
+    assert bytes(data) == (b"\x55" * start + bytes(size)).ljust(len(data), b"\x55")
+
+
+@pytest.mark.parametrize("page", [1 << 12, 1 << 14, 1 << 16])
+@given(st.integers(0, 1 << 24), st.integers(GIVE_BACK, 1 << 24))
+def test_only_whole_pages_of_the_host_are_given_back(page: int, start: int, size: int) -> None:
+    first, last = whole_pages(start, start + size, page)
+    assert first % page == last % page == 0
+    assert start <= first < start + page
+    assert first < last
+    assert last <= start + size < last + page
