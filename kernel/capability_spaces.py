@@ -161,7 +161,6 @@ class CapabilitySpaces(AddressSpaces):
         state.space = space
         effects = state.effects
         effects.target = (state.kind_names[data.tag], data.address, 0)
-        effects.cptr = address
         return MADE
 
     def _drop(self, key: tuple[tuple[int, ...], int]) -> None:

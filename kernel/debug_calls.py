@@ -95,7 +95,6 @@ def cap_identify(state: KernelState) -> bool:
     """DebugCapIdentify: the kernel's own number of the capability's kind, 0 if there is none."""
     thread = state.current
     cptr = thread.context.words[R0]
-    state.effects.cptr = cptr
     kind = "null"
     try:
         cap = lookup_slot(state, thread, cptr).cap
@@ -115,7 +114,6 @@ def name_thread(state: KernelState) -> bool:
     """DebugNameThread: the name is in the IPC buffer, ended by a zero byte. The kernel halts on misuse."""
     thread = state.current
     cptr = thread.context.words[R0]
-    state.effects.cptr = cptr
     try:
         cap = lookup_slot(state, thread, cptr).cap
     except LookupFailed as failed:

@@ -13,6 +13,10 @@ from retrap.machine.traps import Trap
 IDLE: Final = -1
 """Thread number of "no thread can run"."""
 
+_BADGE: Final = 0
+_INFO: Final = 1
+"""Context slots in which a message's badge and message info arrive (`retrap.kernel.registers`)."""
+
 
 class Outcome:
     """How a kernel entry ended for the thread that trapped (small integers: they go into traces)."""
@@ -33,15 +37,16 @@ class Effects:
     """Inputs and outputs of one kernel entry.
 
     `reads` and `buffer_writes`: (thread number, word index in its IPC buffer, words). `registers`: (thread
-    number, context slot, value) in the order written, the trapping thread's and others'. `target` and
-    `extra_caps`: what the capability pointers resolved to, as (cap type name, object address, badge or 0),
-    `None` where the lookup failed or was not made. `label` and `words` are the message as the kernel read it.
+    number, context slot, value) in the order written, the trapping thread's and others'; most entries write the
+    empty reply, whose two values are zero, so that is kept as `answered` instead, and what follows it in `log`.
+    `target` and `extra_caps`: what the capability pointers resolved to, as (cap type name, object address, badge or
+    0), `None` where the lookup failed or was not made.
     """
 
     __slots__ = (
-        "badge", "buffer_writes", "console", "cptr", "error", "error_words", "extra_caps", "fault", "fault_words",
-        "label", "next_thread", "outcome", "reads", "reason", "registers", "syscall", "target", "thread", "time",
-        "trap", "words",
+        "answered", "badge", "buffer_writes", "console", "error", "error_words", "extra_caps", "fault",
+        "fault_words", "log", "next_thread", "outcome", "reads", "reason", "syscall", "target", "thread", "time",
+        "trap",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -49,14 +54,14 @@ class Effects:
         self.thread = 0  # number of the thread that trapped
         self.trap: Trap | None = None
         self.syscall = 0  # r7 as a signed number; 0 if the trap is not a system call
-        self.cptr = 0
         self.badge = 0
         self.target: tuple[str, int, int] | None = None
         self.extra_caps: list[tuple[str, int, int] | None] = []
-        self.label = 0
-        self.words: list[int] = []
         self.reads: list[tuple[int, int, list[int]]] = []
-        self.registers: list[tuple[int, int, int]] = []
+        self.answered = False
+        """The first thing that was written is the empty reply: badge and message info of the trapping thread."""
+        self.log: list[tuple[int, int, int]] = []
+        """What was written to registers, after that."""
         self.buffer_writes: list[tuple[int, int, list[int]]] = []
         self.console = bytearray()
         self.outcome = Outcome.DONE
@@ -73,18 +78,15 @@ class Effects:
         self.thread = thread
         self.trap = trap
         self.syscall = 0
-        self.cptr = 0
         self.badge = 0
         self.target = None
-        self.label = 0
         if self.extra_caps:
             self.extra_caps = []
-        if self.words:
-            self.words = []
         if self.reads:
             self.reads = []
-        if self.registers:
-            self.registers = []
+        self.answered = False
+        if self.log:
+            self.log = []
         if self.buffer_writes:
             self.buffer_writes = []
         if self.console:
@@ -97,3 +99,14 @@ class Effects:
         if self.fault_words:
             self.fault_words = []
         self.reason = ""
+
+    @property
+    def registers(self) -> list[tuple[int, int, int]]:
+        """Every register that was written: thread number, context slot, value."""
+        thread = self.thread
+        return [(thread, _BADGE, 0), (thread, _INFO, 0), *self.log] if self.answered else self.log
+
+    @registers.setter
+    def registers(self, written: list[tuple[int, int, int]]) -> None:
+        self.answered = False
+        self.log = written

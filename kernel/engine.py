@@ -158,7 +158,7 @@ class Kernel:
                 words[PC] = following
                 words[RESTART_PC] = following - 4 & 0xFFFF_FFFF
                 number = taken[R7]
-                effects.syscall = number - (number >> 31 << 32)
+                effects.syscall = number if number < 0x8000_0000 else number - 0x1_0000_0000
                 acted = True
                 if number == self._call:
                     acted = handle_invocation(state, True, True)  # nearly always: without the table

@@ -22,7 +22,6 @@ from retrap.kernel.registers import (
     FIRST_MR,
     INFO,
     R0,
-    message_registers,
     read_buffer,
     receive_buffer,
     send_buffer,
@@ -76,7 +75,7 @@ def _deliver(state: KernelState, sender: Tcb, receiver: Tcb, info: int, badge: i
     source = sender.context.words
     target = receiver.context.words
     length = info_length(info)
-    log = state.effects.registers
+    log = state.effects.log
     number = receiver.number
     for slot in range(FIRST_MR, FIRST_MR + (length if length < MESSAGE_REGISTERS else MESSAGE_REGISTERS)):
         value = source[slot]
@@ -122,12 +121,9 @@ def call(state: KernelState, cap: Cap) -> bool:
 
     badge = cap.badge
     effects = state.effects
-    effects.cptr = cptr
-    effects.label = info >> 12
     effects.target = cap.shown(state.kind_names)
     effects.badge = badge
     length = info_length(info)
-    effects.words = message_registers(taken, length)
     effects.outcome = Outcome.BLOCKED
     grant = receiver.block_can_grant
     _deliver(state, sender, receiver, info, badge)
@@ -169,10 +165,7 @@ def reply_recv(state: KernelState) -> bool:
         return False
 
     effects = state.effects
-    effects.label = info >> 12
     length = info_length(info)
-    effects.words = message_registers(taken, length)
-    effects.cptr = cptr
     effects.target = cap.shown(state.kind_names)
     effects.badge = cap.badge
     effects.outcome = Outcome.BLOCKED

@@ -67,9 +67,22 @@ def lookup_slot(state: KernelState, thread: Tcb, cptr: int) -> Slot:
     return resolve(state, cap, cptr, WORD_BITS)[0]
 
 
-def _operand_slot(state: KernelState, source: bool, root: Cap, index: int, depth: int) -> Slot:
+def operand_slot(state: KernelState, source: bool, root: Cap, index: int, depth: int) -> Slot:
+    """The slot `index` of `depth` bits under `root`, for an operation. Raises `Refused`.
+
+    `source`: failures are reported as those of the source (or pivot), otherwise as those of the destination.
+    """
     if not isinstance(root, CNodeCap):
         raise failed_lookup(source, INVALID_ROOT)
+    # Nearly always that is one CNode, whose guard and radix make `depth`: as in `resolve`.
+    guard_bits = root.guard_bits
+    radix = root.radix
+    if radix + guard_bits == depth and index >> radix & (1 << guard_bits) - 1 == root.guard:
+        node = state.objects[root.address]
+        assert isinstance(node, CNode)
+        position = index & (1 << radix) - 1
+        found = node.slots.get(position)
+        return found if found is not None else node.slot(position)
     if depth < 1 or depth > WORD_BITS:
         raise range_error(1, WORD_BITS, f"a depth of {depth} is not between 1 and {WORD_BITS}")
     try:
@@ -83,10 +96,10 @@ def _operand_slot(state: KernelState, source: bool, root: Cap, index: int, depth
 
 
 def target_slot(state: KernelState, root: Cap, index: int, depth: int) -> Slot:
-    """The slot `index` of `depth` bits under `root`, for an operation's destination. Raises `Refused`."""
-    return _operand_slot(state, False, root, index, depth)
+    """As `operand_slot`, for an operation's destination."""
+    return operand_slot(state, False, root, index, depth)
 
 
 def source_slot(state: KernelState, root: Cap, index: int, depth: int) -> Slot:
-    """As `target_slot`, for an operation's source (and pivot): failures are reported as the source's."""
-    return _operand_slot(state, True, root, index, depth)
+    """As `operand_slot`, for an operation's source (and pivot)."""
+    return operand_slot(state, True, root, index, depth)

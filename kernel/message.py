@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, final
 
 from retrap.kernel.failures import truncated_message
 from retrap.kernel.slots import Slot
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 @final
 class Message:
-    """One invocation's arguments. `words` has `length` entries; `caps` are the slots of the extra caps."""
+    """An invocation's arguments: the words of the message and the slots of the extra capabilities.
 
-    __slots__ = ("blocking", "call", "caps", "cptr", "label", "words")
+    One object, filled anew for each invocation: decode takes from it what it needs.
+    """
 
-    def __init__(
-        self, label: int, words: list[int], caps: list[Slot], cptr: int, call: bool, blocking: bool
-    ) -> None:
-        self.label: Final = label
-        self.words: Final = words
-        self.caps: Final = caps
-        self.cptr: Final = cptr
-        self.call: Final = call
-        self.blocking: Final = blocking
+    __slots__ = ("blocking", "call", "caps", "label", "words")
+
+    def __init__(self) -> None:
+        self.label = 0
+        self.words: list[int] = []
+        self.caps: list[Slot] = []
+        self.call = False
+        self.blocking = False
 
     def require(self, words: int, caps: int = 0) -> None:
         """Raise seL4_TruncatedMessage unless there are at least that many words and extra capabilities."""

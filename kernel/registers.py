@@ -47,7 +47,7 @@ def write_register(state: KernelState, thread: Tcb, slot: int, value: int) -> No
         thread.context.cpsr = value
     else:
         thread.context.words[slot] = value
-    state.effects.registers.append((thread.number, slot, value))
+    state.effects.log.append((thread.number, slot, value))
 
 
 def read_register(state: KernelState, thread: Tcb, slot: int) -> int:
@@ -82,7 +82,7 @@ def set_next_pc(state: KernelState, thread: Tcb, value: int) -> None:
     words = thread.context.words
     value &= 0xFFFF_FFFE if words[THUMB] else 0xFFFF_FFFC
     words[PC] = value
-    state.effects.registers.append((thread.number, PC, value))
+    state.effects.log.append((thread.number, PC, value))
 
 
 def _refresh_buffer(state: KernelState, thread: Tcb, cap: FrameCap) -> None:
@@ -150,7 +150,7 @@ def write_message(state: KernelState, thread: Tcb, words: list[int]) -> int:
     """
     length = len(words)
     context = thread.context.words
-    log = state.effects.registers
+    log = state.effects.log
     number = thread.number
     slot = FIRST_MR
     for word in words[:MESSAGE_REGISTERS]:

@@ -126,6 +126,8 @@ class KernelState:
         self.arena: Final = arena
         self.effects: Final = Effects()
 
+        self.message: Final = Message()
+
         # Dispatch, by capability tag.
         self.decoders: Final[list[Decoder | None]] = [None] * TAGS  # kinds that do not look at the label
         self.methods: Final[list[dict[int, Decoder] | None]] = [None] * TAGS  # kinds that do: by label number

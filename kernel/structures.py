@@ -117,7 +117,7 @@ class Tcb(KernelObject):
     __slots__ = (
         "block_badge", "block_can_grant", "block_can_grant_reply", "block_diminish", "block_is_call", "blocked_on",
         "bound_notification", "buffer_address", "buffer_cap", "buffer_physical", "buffer_words", "context",
-        "cspace", "domain", "empty_reply", "fault", "fault_handler", "flags", "live", "max_priority", "name",
+        "cspace", "domain", "fault", "fault_handler", "flags", "live", "max_priority", "name",
         "number", "priority", "queue_next", "queue_prev", "queued", "ready_next", "ready_prev", "reply_cap",
         "reply_cap_with_grant", "slots", "state", "time_slice",
     )  # fmt: skip
@@ -130,8 +130,6 @@ class Tcb(KernelObject):
         self.context = context
         self.slots: Final = [Slot(address, index) for index in range(TCB_SLOTS)]
         self.cspace: CSpaceRoot | None = None
-        self.empty_reply: Final = ((number, 0, 0), (number, 1, 0))
-        """As `Effects.registers` has it: badge and message info zero."""
         # The two capabilities that a call of this thread can give: values, made when they are first needed.
         self.reply_cap: ReplyCap | None = None
         self.reply_cap_with_grant: ReplyCap | None = None

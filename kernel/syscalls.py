@@ -25,7 +25,6 @@ from retrap.kernel.failures import (
 from retrap.kernel.fault_handling import handle_fault
 from retrap.kernel.faults import CapFault
 from retrap.kernel.lookup import lookup_slot
-from retrap.kernel.message import Message
 from retrap.kernel.notification import receive_signal
 from retrap.kernel.objects.irq import deliver, next_pending
 from retrap.kernel.objects.reply import delete_caller_cap, reply_to_caller
@@ -46,13 +45,14 @@ from retrap.kernel.transfer import ExtraCapFailed, lookup_extra_caps
 from retrap.kernel.wire import (
     BUFFER_MESSAGE,
     MESSAGE_REGISTERS,
-    info_label,
     info_length,
     message_info,
 )
 
 SyscallHandler = Callable[[KernelState], bool]
 """handler(state): does the call; True if the scheduler has to look at what it did."""
+
+_NO_CAPS: Final[list[Slot]] = []
 
 _RESTART: Final = ThreadState.RESTART
 _RUNNING: Final = ThreadState.RUNNING
@@ -80,8 +80,6 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> bool:
     try:
         slot = lookup_slot(state, thread, cptr)
     except LookupFailed as failed:
-        effects.cptr = cptr
-        effects.label = info >> 12
         _cap_fault(state, cptr, blocking, failed.failure)
         return True
     cap = slot.cap
@@ -89,23 +87,20 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> bool:
     if tag == Tag.ENDPOINT and call and state.fast and fastpath.call(state, cap):
         return False
     label = info >> 12
-    effects.cptr = cptr
-    effects.label = label
     shown = cap.known
     if shown is None:
         shown = cap.shown(state.kind_names)
     effects.target = shown
     effects.badge = shown[2]
-    caps: list[Slot]
+    caps = _NO_CAPS
     if info & 0x180:
         try:
             caps = lookup_extra_caps(state, thread, info)
         except ExtraCapFailed as missing:
             _cap_fault(state, missing.cptr, blocking, missing.failure)
             return True
-        effects.extra_caps = [extra.cap.shown(state.kind_names) for extra in caps]
-    else:
-        caps = []
+        names = state.kind_names
+        effects.extra_caps = [extra.cap.known or extra.cap.shown(names) for extra in caps]
     length = info_length(info)
     arguments = message_registers(taken, length)
     # A message to an endpoint is read when it is transferred, the others now.
@@ -114,11 +109,15 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> bool:
         if buffer is not None:
             first = BUFFER_MESSAGE + MESSAGE_REGISTERS
             arguments += read_buffer(state, thread, buffer, first, length - MESSAGE_REGISTERS)
-    effects.words = arguments
+    message = state.message
+    message.words = arguments
+    message.caps = caps
+    message.call = call
+    message.blocking = blocking
+    message.label = label
 
     try:
         # The phase that may refuse.
-        message = Message(label, arguments, caps, cptr, call, blocking)
         decoder = state.decoders[tag]
         if decoder is None:
             methods = state.methods[tag]
@@ -147,7 +146,14 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> bool:
         return True
     if thread.state == _RESTART:
         if call:
-            _reply_from_kernel(state, 0, reply)
+            if reply is None and not effects.log:
+                # The empty reply, as in `_reply_from_kernel`.
+                words = thread.context.words
+                words[BADGE] = 0
+                words[INFO] = 0
+                effects.answered = True
+            else:
+                _reply_from_kernel(state, 0, reply)
         thread.state = _RUNNING
     return True
 
@@ -156,13 +162,18 @@ def _reply_from_kernel(state: KernelState, label: int, message: list[int] | None
     """The answer to a Call of the running thread: only the words of the message are written."""
     thread = state.current
     words = thread.context.words
-    log = state.effects.registers
+    effects = state.effects
+    log = effects.log
     words[BADGE] = 0
+    number = thread.number
     if not message and not label:
         words[INFO] = 0
-        log.extend(thread.empty_reply)
+        if log:
+            log.append((number, BADGE, 0))
+            log.append((number, INFO, 0))
+        else:
+            effects.answered = True
         return
-    number = thread.number
     log.append((number, BADGE, 0))
     length = write_message(state, thread, message) if message else 0
     info = message_info(label, 0, 0, length)
@@ -188,7 +199,6 @@ def handle_recv(state: KernelState, blocking: bool) -> None:
     if not state.facts.caller_survives_wait:
         delete_caller_cap(state, thread)
     cptr = thread.context.words[R0]
-    effects.cptr = cptr
     try:
         cap = lookup_slot(state, thread, cptr).cap
     except LookupFailed as failed:
@@ -230,9 +240,6 @@ _COMPLAINT: Final = "; a debug kernel of this release complains"
 def _handle_reply(state: KernelState) -> None:
     """Reply, and the first half of ReplyRecv. Without a caller nothing happens."""
     effects = state.effects
-    info = state.taken[INFO]
-    effects.label = info_label(info)
-    effects.words = message_registers(state.taken, info_length(info))
     if not reply_to_caller(state):
         effects.outcome = Outcome.IGNORED
         effects.reason = "nobody waits for a reply from this thread"

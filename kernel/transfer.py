@@ -70,7 +70,7 @@ def transfer(
             caps = []
 
     length = info_length(info)
-    log = state.effects.registers
+    log = state.effects.log
     number = receiver.number
     for slot in range(FIRST_MR, FIRST_MR + (length if length < MESSAGE_REGISTERS else MESSAGE_REGISTERS)):
         value = source[slot]
@@ -108,12 +108,19 @@ def lookup_extra_caps(state: KernelState, thread: Tcb, info: int) -> list[Slot]:
 
     Raises `ExtraCapFailed`.
     """
-    count = info_extra_caps(info)
+    count = info >> 7 & 3
     if count == 0:
         return []
     buffer = send_buffer(state, thread)
     if buffer is None:
         return []
+    if count == 1:  # nearly always
+        cptr = buffer[BUFFER_CAPS]
+        state.effects.reads.append((thread.number, BUFFER_CAPS, [cptr]))
+        try:
+            return [lookup_slot(state, thread, cptr)]
+        except LookupFailed as failed:
+            raise ExtraCapFailed(cptr, failed) from None
     slots: list[Slot] = []
     for cptr in read_buffer(state, thread, buffer, BUFFER_CAPS, count):
         try:

@@ -280,9 +280,6 @@ def effects_of(record: Record) -> Effects:
     effects = Effects()
     effects.begin(record.time, record.thread, record.trap())
     effects.syscall = record.syscall
-    effects.cptr = record.cptr
-    effects.label = record.label
-    effects.words = record.message()
     effects.target = record.target
     effects.extra_caps = list(record.extra_caps)
     effects.badge = record.badge

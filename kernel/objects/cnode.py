@@ -22,7 +22,7 @@ from retrap.kernel.failures import (
     missing_capability,
     truncated_message,
 )
-from retrap.kernel.lookup import source_slot, target_slot
+from retrap.kernel.lookup import operand_slot, source_slot
 from retrap.kernel.message import Invocation, Message
 from retrap.kernel.objects.recycle import Recycle, may_recycle
 from retrap.kernel.slots import Slot
@@ -151,7 +151,7 @@ def _target(state: KernelState, cap: CNodeCap, message: Message) -> Slot:
     words = message.words
     if len(words) < 2:
         raise truncated_message("index and depth of the slot are missing")
-    return target_slot(state, cap, words[0], words[1])
+    return operand_slot(state, False, cap, words[0], words[1])
 
 
 def _source(state: KernelState, target: Slot, message: Message) -> Slot:
@@ -161,7 +161,7 @@ def _source(state: KernelState, target: Slot, message: Message) -> Slot:
         raise truncated_message("index, depth or root of the source slot is missing")
     derivation.ensure_empty(target)
     depth = words[3]
-    source = source_slot(state, message.caps[0].cap, words[2], depth)
+    source = operand_slot(state, True, message.caps[0].cap, words[2], depth)
     if source.cap.tag == Tag.NULL:
         raise failed_lookup(True, missing_capability(depth), "the source slot is empty")
     return source

@@ -134,13 +134,13 @@ def mapping_outlives_its_capability(patch: Any) -> None:
 
 
 def lookups_count_as_work(patch: Any) -> None:
-    original = cnode.target_slot
+    original = cnode.operand_slot
 
-    def target_slot(state: Any, root: Any, index: int, depth: int) -> Any:
+    def operand_slot(state: Any, source: bool, root: Any, index: int, depth: int) -> Any:
         state.work_units += 1
-        return original(state, root, index, depth)
+        return original(state, source, root, index, depth)
 
-    patch.setattr(cnode, "target_slot", target_slot)
+    patch.setattr(cnode, "operand_slot", operand_slot)
 
 
 def copying_raises(patch: Any) -> None:
@@ -173,13 +173,13 @@ def anybodys_capability(patch: Any) -> None:
 
 
 def anybodys_slot(patch: Any) -> None:
-    original = cnode.target_slot
+    original = cnode.operand_slot
 
-    def target_slot(state: Any, root: Any, index: int, depth: int) -> Any:
-        found = original(state, root, index, depth)
-        return state.objects[0x4000_0000].slot(3000 + index % 64) if depth == 32 else found
+    def operand_slot(state: Any, source: bool, root: Any, index: int, depth: int) -> Any:
+        found = original(state, source, root, index, depth)
+        return state.objects[0x4000_0000].slot(3000 + index % 64) if depth == 32 and not source else found
 
-    patch.setattr(cnode, "target_slot", target_slot)
+    patch.setattr(cnode, "operand_slot", operand_slot)
 
 
 def waits_in_two_queues(patch: Any) -> None:

@@ -74,7 +74,7 @@ def entry(
     effects.begin(time, thread, trap)
     effects.next_thread = thread
     if trap is SVC:
-        effects.syscall, effects.cptr, effects.label, effects.words = CALLS[call], cptr, label, list(words)
+        effects.syscall = CALLS[call]
     if words[4:]:
         effects.reads.append((thread, 5, list(words[4:])))
     if caps:

@@ -19,9 +19,8 @@ RELEASES = ("16.0.0", "12.1.0", "9.0.1", "8.0.0", "7.0.0", "4.0.0", "3.2.0", "2.
 """Of each rule that messages depend on, one that has it."""
 
 SEEN = (
-    "badge", "buffer_writes", "console", "cptr", "error", "error_words", "extra_caps", "fault", "fault_words",
-    "label", "next_thread", "outcome", "reads", "reason", "registers", "syscall", "target", "thread", "time",
-    "words",
+    "badge", "buffer_writes", "console", "error", "error_words", "extra_caps", "fault", "fault_words",
+    "next_thread", "outcome", "reads", "reason", "registers", "syscall", "target", "thread", "time",
 )  # fmt: skip
 """Of the effects."""
 
