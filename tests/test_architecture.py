@@ -20,6 +20,7 @@ IMPORTERS = {
     "fdt": {"loader/device_tree.py"},
     "msgspec": {"loader/tables.py"},
     "construct": {"loader/layouts.py", "traces/schema.py"},
+    "librt": {"traces/output.py"},
     "zstandard": {"traces/compression.py"},
     "typer": {"tools/verbs.py"},
     "rich": {"tools/display.py"},

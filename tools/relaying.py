@@ -73,7 +73,7 @@ class Relaying:
                 table.area(index)[:] = memoryview(encoder.context(thread.number)).cast("I")
             start = table.journal_address
             words[Block.JOURNAL] = start
-            size = min(JOURNAL_BYTES, FRAME_BYTES - 1 - len(encoder.buffer)) - RECORD_LIMIT
+            size = min(JOURNAL_BYTES, FRAME_BYTES - 1 - encoder.size) - RECORD_LIMIT
             words[Block.JOURNAL_LIMIT] = start + size if size > 0 else 1
             words[Block.SINCE] = cpu.retired - encoder.time
         words[Block.ROOM] = room

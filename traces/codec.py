@@ -37,11 +37,20 @@ HEAD_AND_VALUES: Final = tuple(struct.Struct(f"{HEAD_FORMAT}{count}I").pack for 
 
 VALUES: Final = tuple(struct.Struct(f"<{count}I") for count in range(READY))
 
+HEAD_AND_ANSWER: Final = struct.Struct(f"{HEAD_FORMAT}8s").pack
+"""Packs a head and the two values of the empty reply."""
+
 ONE_ENTRY: Final = tuple(
     struct.Struct("<H" + layout.struct_format(layout.BUFFER_WORDS[:2]) + f"H{count}I").pack
     for count in range(READY)
 )
 """Packs a section of buffer words with one entry: 1, its place, the count of its words, the words."""
+
+ANSWER_AND_ENTRY: Final = tuple(
+    struct.Struct(f"{HEAD_FORMAT}8sH{layout.struct_format(layout.BUFFER_WORDS[:2])}H{count}I").pack
+    for count in range(READY)
+)
+"""Packs a head, the two values of the empty reply, and a section of buffer words with one entry."""
 
 Shape = tuple[
     int, int, int, int, int, int, int, str, str, Capability | None, tuple[Capability | None, ...],

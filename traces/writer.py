@@ -57,31 +57,30 @@ class ThreadLike(Protocol):
 
 @final
 class ThreadWatch:
-    """Notices threads that a kernel entry created or renamed, at the price of one comparison per entry."""
+    """Notices threads that a kernel entry created or renamed.
 
-    __slots__ = ("_known", "_name_thread", "_threads")
+    It has to look only when `threads` are no longer as many as are `known`, or after a call of `name_thread`.
+    """
+
+    __slots__ = ("known", "name_thread", "threads")
 
     def __init__(self, threads: Sequence[ThreadLike], release: Release) -> None:
         """`threads`: the kernel's live list, by thread number; it only ever grows."""
-        self._threads: Final = threads
-        self._known: list[ThreadEntry] = [_entry(thread) for thread in threads]
-        numbers = [call.number for call in release.syscalls if call.name == "DebugNameThread"]
-        self._name_thread: Final = numbers[0] if numbers else _NO_CALL
-
-    @property
-    def known(self) -> list[ThreadEntry]:
+        self.threads: Final = threads
+        self.known: Final[list[ThreadEntry]] = [_entry(thread) for thread in threads]
         """Every thread so far."""
-        return self._known
+        numbers = [call.number for call in release.syscalls if call.name == "DebugNameThread"]
+        self.name_thread: Final = numbers[0] if numbers else _NO_CALL
 
     def changes(self, effects: Effects) -> list[ThreadEntry]:
         """The threads that this entry created or renamed."""
-        threads = self._threads
-        known = self._known
-        if len(threads) == len(known) and effects.syscall != self._name_thread:
+        threads = self.threads
+        known = self.known
+        if len(threads) == len(known) and effects.syscall != self.name_thread:
             return _NOBODY
         changed = [_entry(thread) for thread in threads[len(known) :]]
         known.extend(changed)
-        if effects.syscall == self._name_thread:
+        if effects.syscall == self.name_thread:
             for number, thread in enumerate(threads):
                 if thread.name != known[number][2]:
                     known[number] = _entry(thread)
@@ -97,28 +96,23 @@ def _entry(thread: ThreadLike) -> ThreadEntry:
 class Gathered:
     """What comes from outside between two kernel entries."""
 
-    __slots__ = ("_outside",)
+    __slots__ = ("outside",)
 
     def __init__(self) -> None:
-        self._outside: Outside | None = None
+        self.outside: Outside | None = None
+        """All of it, if there is anything."""
 
     @property
     def now(self) -> Outside:
         """To be added to."""
-        if self._outside is None:
-            self._outside = Outside()
-        return self._outside
-
-    @property
-    def anything(self) -> bool:
-        """Whether there is anything."""
-        return self._outside is not None
+        if self.outside is None:
+            self.outside = Outside()
+        return self.outside
 
     def take(self) -> Outside | None:
         """All of it; afterwards there is nothing."""
-        outside = self._outside
-        if outside is not None:
-            self._outside = None
+        outside = self.outside
+        self.outside = None
         return outside
 
 
@@ -231,6 +225,7 @@ class Recorder:
         self._digest: Final = digest
         self._interval: Final = header.digest_interval
         self._encoder: Final = Encoder()
+        self._bytes: Final = self._encoder.out
         self._context = b""
         self._gathered: Final = Gathered()
         self._count = 0
@@ -271,11 +266,23 @@ class Recorder:
     def after(self, effects: Effects) -> None:
         """Record the kernel entry."""
         self._until_digest -= 1
-        digest = b""
-        if not self._until_digest:
-            self._until_digest = self._interval
-            digest = self._digest()
-        self._put(effects, self._context, self._threads.changes(effects), self._gathered.take(), digest)
+        watch = self._threads
+        if (
+            not self._until_digest
+            or self._gathered.outside is not None
+            or len(watch.threads) != len(watch.known)
+            or effects.syscall == watch.name_thread
+        ):
+            digest = b""
+            if not self._until_digest:
+                self._until_digest = self._interval
+                digest = self._digest()
+            self._put(effects, self._context, watch.changes(effects), self._gathered.take(), digest)
+            return
+        self._encoder.add_entry(effects, self._context)
+        self._count += 1
+        if self._count == FRAME_RECORDS or len(self._bytes) >= FRAME_BYTES:
+            self._end_frame(effects.time)
 
     @property
     def encoder(self) -> Encoder:
@@ -284,7 +291,7 @@ class Recorder:
 
     def room(self) -> int:
         """How many records fit in before one that ends a frame, has a digest, or something from outside."""
-        if self._gathered.anything:
+        if self._gathered.outside is not None:
             return 0
         return min(FRAME_RECORDS - self._count, self._until_digest) - 1
 
@@ -309,14 +316,17 @@ class Recorder:
         encoder = self._encoder
         encoder.add(effects, context, threads, outside, digest)
         self._count += 1
-        if self._count == FRAME_RECORDS or len(encoder.buffer) >= FRAME_BYTES:
-            self._flush()
-            self._time = effects.time
-            encoder.start(effects.time, self._threads.known)
+        if self._count == FRAME_RECORDS or len(self._bytes) >= FRAME_BYTES:
+            self._end_frame(effects.time)
+
+    def _end_frame(self, time: int) -> None:
+        self._flush()
+        self._time = time
+        self._encoder.start(time, self._threads.known)
 
     def _flush(self) -> None:
         try:
-            self._container.frame(self._encoder.buffer, self._count, self._time)
+            self._container.frame(self._bytes.getvalue(), self._count, self._time)
         except (OSError, ValueError) as error:
             raise self._failed(error) from None
         self._count = 0

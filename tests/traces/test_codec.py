@@ -26,11 +26,15 @@ tables = st.lists(
 
 
 def encode(table: list[ThreadEntry], records: list[Record]) -> bytes:
-    encoder = Encoder()
-    encoder.start(0, table)
-    for record in records:
-        encoder.add(effects_of(record), record.context, record.threads, record.outside, record.digest)
-    return bytes(encoder.buffer)
+    """In both ways of writing, which have to agree."""
+    plain, compiled = encoders = (Encoder(False), Encoder(True))
+    for encoder in encoders:
+        encoder.start(0, table)
+        for record in records:
+            encoder.add(effects_of(record), record.context, record.threads, record.outside, record.digest)
+    assert plain.buffer == compiled.buffer
+    assert plain.size == len(plain.buffer)
+    return plain.buffer
 
 
 def as_record(declared: dict[str, Any], number: int, time: int, contexts: dict[int, list[int]]) -> Record:
@@ -103,6 +107,37 @@ def test_a_repeated_shape_costs_its_index_only() -> None:
     record = samples.made(target=("Endpoint", 0x4000, 7), registers=[(1, 2, 9)])
     once, twice = encode([], [record]), encode([], [record, record])
     assert len(twice) - len(once) == struct.calcsize("<" + layout.struct_format(layout.HEAD)) + 4
+
+
+@given(samples.record_lists(), st.lists(st.booleans(), min_size=20, max_size=20))
+@settings(max_examples=40, deadline=None)
+def test_the_empty_reply_is_two_registers(records: list[Record], ways: list[bool]) -> None:
+    """However the kernel says that it wrote badge and message info, and whatever it wrote after them."""
+    encoders = Encoder(False), Encoder(True), Encoder(False)
+    for encoder in encoders:
+        encoder.start(0, [])
+    time = 0
+    for record, answered in zip(records * 2, ways, strict=False):
+        time += 10
+        for encoder in encoders:
+            record.registers = [(record.thread, 0, 0), (record.thread, 1, 0), *record.registers[2:3]]
+            effects = effects_of(record)
+            effects.time = time
+            if answered and encoder is not encoders[2]:
+                effects.log = record.registers[2:]
+                effects.answered = True
+            assert effects.registers == record.registers
+            encoder.add(effects, record.context, record.threads, record.outside, record.digest)
+    assert encoders[0].buffer == encoders[1].buffer == encoders[2].buffer
+
+
+def test_many_shapes_of_one_target_are_told_apart() -> None:
+    target = ("Endpoint", 0x4000, 7)
+    calls = [samples.made(target=target, next_thread=n, registers=[(n, 2, 0xFFFF_FFF0)]) for n in range(40)]
+    once, twice = encode([], calls), encode([], calls * 2)
+    assert len(twice) - len(once) == 40 * (struct.calcsize("<" + layout.struct_format(layout.HEAD)) + 4)
+    _, decoded = decode_frame(twice, 0, 0, 80)
+    assert [record.next_thread for record in decoded] == [*range(40), *range(40)]
 
 
 def test_text_of_any_kind_and_length_can_be_recorded() -> None:
