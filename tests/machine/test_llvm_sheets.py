@@ -21,6 +21,7 @@ from retrap.machine.ir.tape import CODES, tape_of
 from retrap.machine.ir.written import needed
 from retrap.machine.llvm.layout import Sheet as Layout
 from retrap.machine.llvm.sheets import Sheet, Taping, write
+from retrap.machine.llvm.store import open_store
 
 EVALUATED = frozenset((Op.CALL, Op.COUNTER, Op.SYSTEM_GET, Op.SYSTEM_SET))
 
@@ -34,6 +35,13 @@ PARTS = 4
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETRAP_CACHE", str(tmp_path))
+
+
+@pytest.fixture
+def kept(cache: None) -> None:
+    """For what comes from earlier runs."""
+    if open_store() is None:
+        pytest.skip("nothing is kept on this host (docs/native.md, Hosts)")
 
 
 class OneByOne(Pair):
@@ -167,6 +175,7 @@ def test_budgets_are_exact(budget: int) -> None:
     assert pair.sides[1].context.words[Slot.PC] == CODE + 16
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("seed", range(8))
 def test_random_programs_under_a_random_host(seed: int) -> None:
     pair = Pair(9000 + seed, hot=(4, 64, 1 << 20)[seed % 3], period=(500, 3000)[seed & 1], taped=True)
@@ -252,6 +261,7 @@ print(registers, count, "definitions" if known else "no definitions")
 """
 
 
+@pytest.mark.usefixtures("kept")
 def test_a_second_run_decodes_nothing(tmp_path: Path) -> None:
     benchmarks = Path(__file__).resolve().parents[2] / "benchmarks"
     environment = {**os.environ, "RETRAP_CACHE": str(tmp_path / "cache")}
@@ -265,6 +275,7 @@ def test_a_second_run_decodes_nothing(tmp_path: Path) -> None:
     assert outcomes[1] == outcomes[2] == outcomes[0].replace(" definitions", " no definitions")
 
 
+@pytest.mark.usefixtures("kept")
 def test_a_store_of_another_page_has_no_sheet_for_it(tmp_path: Path) -> None:
     """Sheets are found by the page's bytes and address."""
     pair = Pair(7, taped=True)
