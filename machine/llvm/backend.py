@@ -76,6 +76,7 @@ class LlvmBackend:
         self.samples: Final = samples
         self.worth: Final = worth
         self.native: Final = Native(memory, open_store() if cache and log is None else None, log=log)
+        self._keeps: Final = self.native.store is not None
         plain = Evaluator(memory)
         self.evaluator: Final = plain if log is None else LoggedEvaluator(plain, log)
         self.clock: Final = memory.clock
@@ -169,9 +170,13 @@ class LlvmBackend:
 
     def _leave(self, context: Context, space: AddressSpace) -> bool:
         """Whether the evaluator is to come back, because there is native code for PC."""
-        native = self.native.space(space)
+        native = space.listener
+        if native.__class__ is not NativeSpace:
+            native = self.native.space(space)
         if self._look(native, context):
             return True
+        if not native.sheets:
+            return False
         words = context.words
         return not words[Slot.IT] | words[Slot.BIG_ENDIAN] and native.covers(words[Slot.PC] | words[Slot.THUMB])
 
@@ -185,7 +190,7 @@ class LlvmBackend:
         if compiled is not None:
             native.remember(compiled)
             return True
-        if key >> 12 not in native.looked and self.native.look_up(native, key >> 12):
+        if self._keeps and key >> 12 not in native.looked and self.native.look_up(native, key >> 12):
             return True
         heads = self.heads
         count = heads.get(key)
@@ -199,8 +204,8 @@ class LlvmBackend:
         elif self.native.library.get(key) and self.native.find(native, key):
             return True
         heads[key] = count = count + 1
-        sheet = native.sheets.get(key >> 12)
-        if sheet is not None and sheet.count(key) >= Sheet.ENOUGH and count > 0:
+        sheet = native.sheets.get(key >> 12) if native.sheets else None
+        if sheet is not None and count > 0 and sheet.count(key) >= Sheet.ENOUGH:
             count = self.hot  # interpreted often enough
         if count >= self.hot:
             if self.native.find(native, key):
