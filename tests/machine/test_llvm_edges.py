@@ -1,12 +1,15 @@
-"""Accesses that walk over the edges of pages in loops, in both tiers: faults, bytes and registers agree."""
+"""Accesses that walk over the edges of pages in loops, compiled in both tiers or interpreted natively: faults,
+bytes and registers agree."""
 
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import pytest
 from llvm_pair import CODE, DATA, TOP, Pair
 from retrap.machine.context import Slot
+from retrap.machine.llvm.sheets import Sheet, Taping, write
 from retrap.machine.traps import Trap
 
 SVC = 0xEF000000
@@ -82,3 +85,29 @@ def test_a_loop_over_every_edge(word: int) -> None:
     assert shapes
     if word in (ARM["ldr r0, [r2]"], ARM["strd r0, [r2], #8"], ARM["vldr d3, [r2, #4]"]):
         assert shapes == {0, 1}
+
+
+@pytest.mark.parametrize("word", ARM.values(), ids=list(ARM))
+def test_a_loop_over_every_edge_on_tape(word: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETRAP_CACHE", str(tmp_path))
+    pair = Pair(word, hot=1 << 20, taped=True)
+    code = struct.pack("<5I", 0xE0822008, word, 0xE2555001, 0x1AFFFFFB, SVC)
+    pair.load(code)
+    native = pair.native.native
+    assert native._make_interpreter()
+    side = native.space(pair.sides[1].spaces[0])
+    sheet = Sheet(write(CODE >> 12, code.ljust(4096, b"\0"), [CODE, CODE + 16], Taping())[0])
+    side.looked[CODE >> 12] = "given"
+    side.add_sheet(CODE >> 12, sheet, native._interpreter)
+    evaluated = 0
+    for edge in EDGES.values():
+        for step in (1, 4, 16):
+            for sign in (1, -1):
+                start = edge - sign * (20 * step + 40)
+                pair.native.evaluator.retired = -1
+                sheet.set_count(CODE, 0)
+                before = pair.sides[0].retired
+                run(pair, r0=3, r1=4, r2=start & 0xFFFFFFFF, r5=50, r8=sign * step & 0xFFFFFFFF)
+                evaluated += pair.native.evaluator.retired >= before
+    assert native.compiled == 0
+    assert evaluated > 0  # at the edges
