@@ -31,6 +31,9 @@ LIMIT: Final = 32 << 20
 PAGES: Final = 2048
 """Pages of a run that are remembered, in order to be kept."""
 
+NAMES_KNOWN: Final = 1 << 16
+"""Pages that are looked for at most: a guest may bring ever new ones."""
+
 INSTRUCTIONS: Final = 1 << 17
 """Instructions that are put on tape at the end of a run at most: it shall not be noticed."""
 
@@ -168,6 +171,8 @@ class Sheets:
     def open(self, name: str, page: int, content: bytes) -> Sheet | None:
         """The sheet of a virtual page with this content, which the store calls `name`, if there is one."""
         if name not in self.known:
+            if len(self.known) >= NAMES_KNOWN:
+                return None
             if len(self._pages) < PAGES:
                 self._pages[name] = page, content
             data = self.store.read(self._title(name)) if self.size < LIMIT else None
