@@ -7,7 +7,7 @@ no backend packs and unpacks the CPSR per instruction. ARM ARM B1.3 (registers),
 from __future__ import annotations
 
 import mmap
-from typing import Final, final
+from typing import Any, Final, final
 
 WORDS: Final = 128
 """Words per context; a context is 512 bytes."""
@@ -62,12 +62,13 @@ class Counters:
 class Context:
     """One thread's registers: a window of the arena. `words[Slot.X]` reads and writes 32-bit values."""
 
-    __slots__ = ("address", "head", "words")
+    __slots__ = ("address", "handle", "head", "words")
 
     def __init__(self, words: memoryview, address: int) -> None:
         self.words: Final = words
         self.head: Final = words[:HEAD_WORDS]
         self.address: Final = address  # host address of word 0, for compiled code
+        self.handle: Final[Any] = address  # the same as a Python object also when compiled ahead
 
     @property
     def cpsr(self) -> int:
@@ -99,6 +100,17 @@ class Context:
         w[Slot.GE] = value >> 16 & 0xF
         w[Slot.BIG_ENDIAN] = value >> 9 & 1
         w[Slot.THUMB] = value >> 5 & 1
+
+
+def enter_user(context: Context) -> None:
+    """What returning to user mode does to the registers."""
+    words = context.words
+    # Entering user mode leaves the local monitor open, as the kernel's CLREX does, and a PC that the
+    # instruction set cannot have loses its low bits (ARM ARM A3.4.1, B1.9.1).
+    words[Slot.EXCLUSIVE] = 0
+    pc = words[Slot.PC]
+    if pc & 3:
+        words[Slot.PC] = pc & (0xFFFFFFFE if words[Slot.THUMB] else 0xFFFFFFFC)
 
 
 @final

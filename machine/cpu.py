@@ -5,45 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Final, Protocol, final
+from typing import Final, final
 
-from retrap.machine.context import Context, Slot
+from retrap.machine.backend import Backend as Backend
+from retrap.machine.context import Context
 from retrap.machine.evaluate import Evaluator
 from retrap.machine.log import InstructionLog, LoggedBackend, LoggedEvaluator
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.relay import RelayTable
 from retrap.machine.space import AddressSpace
 from retrap.machine.traps import Trap
-
-
-class Backend(Protocol):
-    """Executes blocks. All backends agree on every register, byte, trap and count; they differ in speed."""
-
-    retired: int
-    """After `run`: instructions completed since the machine was made, those before the call included."""
-
-    def run(self, context: Context, space: AddressSpace, retired: int, budget: int) -> Trap:
-        """Execute up to `budget` (> 0) instructions, the clock standing at `retired`, until something traps.
-
-        Counted are those completed, condition-failed ones and SVC included; not those that abort or are undefined.
-        INTERRUPT says that the budget is used up, or that a device has set `Clock.stop`.
-        """
-
-
-class Answering(Protocol):
-    """A backend that can answer system calls by itself (`machine.relay`)."""
-
-    retired: int
-
-    def environment(self, space: AddressSpace) -> int:
-        """What a `RelayTable` has to know of an address space; 0: not possible here."""
-
-    def relay(self, table: RelayTable, retired: int, budget: int) -> bool:
-        """Execute from where the table's control block says, and answer the system calls that the table tells of.
-
-        Whether it came back for another system call, which has retired, its PC being where it stands at a trap.
-        Otherwise `run` has to go on, in the context and space that the control block names now.
-        """
 
 
 class BackendUnavailable(Exception):
@@ -113,25 +84,16 @@ class Cpu:
     ) -> None:
         """See `make_backend`. Raises `BackendUnavailable`."""
         self.memory: Final = memory
-        self.backend: Final = make_backend(backend, memory, cache, log)
-        answering: Any = self.backend if hasattr(self.backend, "relay") else None
-        self._answering: Final[Answering | None] = answering
+        self.backend: Final[Backend] = make_backend(backend, memory, cache, log)
         self.retired = 0
 
     def run(self, context: Context, space: AddressSpace, budget: int) -> Trap:
-        """Run user code for at most `budget` instructions (> 0). See `Trap` for what holds afterwards."""
-        self.enter_user(context)
-        return self.resume(context, space, budget)
-
-    def enter_user(self, context: Context) -> None:
-        """What returning to user mode does to the registers."""
-        words = context.words
-        # Entering user mode leaves the local monitor open, as the kernel's CLREX does, and a PC that the
-        # instruction set cannot have loses its low bits (ARM ARM A3.4.1, B1.9.1).
-        words[Slot.EXCLUSIVE] = 0
-        pc = words[Slot.PC]
-        if pc & 3:
-            words[Slot.PC] = pc & (0xFFFFFFFE if words[Slot.THUMB] else 0xFFFFFFFC)
+        """Enter user mode and run for at most `budget` instructions (> 0). See `Trap` for what holds afterwards."""
+        backend = self.backend
+        try:
+            return backend.enter(context, space, self.retired, budget)
+        finally:
+            self.retired = backend.retired
 
     def resume(self, context: Context, space: AddressSpace, budget: int) -> Trap:
         """As `run`, for user code that was stopped without entering the kernel (after `relay`)."""
@@ -142,14 +104,12 @@ class Cpu:
             self.retired = backend.retired
 
     def environment(self, space: AddressSpace) -> int:
-        """See `Answering`; 0 for a backend that is not."""
-        answering = self._answering
-        return 0 if answering is None else answering.environment(space)
+        """See `Backend`."""
+        return self.backend.environment(space)
 
     def relay(self, table: RelayTable, budget: int) -> bool:
-        """See `Answering`: only for a table that knows this backend's environments."""
-        answering = self._answering
-        assert answering is not None
-        called = answering.relay(table, self.retired, budget)
-        self.retired = answering.retired
+        """See `Backend`: only for a table that knows this backend's environments."""
+        backend = self.backend
+        called = backend.relay(table, self.retired, budget)
+        self.retired = backend.retired
         return called

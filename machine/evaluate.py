@@ -15,6 +15,7 @@ from retrap.machine.access import WORD, Abort
 from retrap.machine.arm.decode import REMEMBERED
 from retrap.machine.arm.templates import function_of
 from retrap.machine.arm.translate import translate
+from retrap.machine.backend import Backend
 from retrap.machine.clock import Untimed
 from retrap.machine.context import Context
 from retrap.machine.ir.meaning import STEPS
@@ -60,12 +61,12 @@ class Plain:
 
 
 @final
-class Evaluator:
-    """The backend that needs nothing but Python. See `machine.cpu.Backend`."""
+class Evaluator(Backend):
+    """The backend that needs nothing but Python."""
 
     def __init__(self, memory: PhysicalMemory) -> None:
+        super().__init__()
         self.memory: Final = memory
-        self.retired = 0
         self.left = False
         """Whether `run_blocks` came back because of `look`."""
         self._known: Final[dict[int, Written]] = {}  # by word, and in Thumb | ITSTATE << 32 | 1 << 40

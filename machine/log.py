@@ -12,12 +12,12 @@ import mmap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, final
 
+from retrap.machine.backend import Backend
 from retrap.machine.context import Context, Slot
 from retrap.machine.space import AddressSpace
 from retrap.machine.traps import Trap, TrapKind
 
 if TYPE_CHECKING:
-    from retrap.machine.cpu import Backend
     from retrap.machine.evaluate import Evaluator, Look
 
 CAPACITY: Final = 1 << 18
@@ -45,14 +45,14 @@ class InstructionLog:
             self.at = 0
         return self.capacity - self.at
 
-    def logging(self, enter: Callable[[int, int, int], int], offset: int) -> Callable[[int, int, int], int]:
+    def logging(self, enter: Callable[..., int], offset: int) -> Callable[..., int]:
         """`enter` of `llvm.trampoline` for regions that log. `offset`: of `Env.LOG` in the environment."""
 
-        def run(context: int, environment: int, budget: int) -> int:
+        def run(context: int, environment: int, budget: int, *user: object) -> int:
             # Regions count from where the log ends if all of the budget is used.
             end = self.address + 4 * (self.at + budget)
             ctypes.c_uint64.from_address(environment + offset).value = end
-            result = enter(context, environment, budget)
+            result = enter(context, environment, budget, *user)
             self.at += result >> 8
             return result
 
@@ -60,16 +60,16 @@ class InstructionLog:
 
 
 @final
-class LoggedEvaluator:
+class LoggedEvaluator(Backend):
     """An evaluator that logs: one instruction at a time."""
 
     def __init__(self, inner: Evaluator, log: InstructionLog) -> None:
+        super().__init__()
         self.inner: Final = inner
         self.log: Final = log
-        self.retired = 0
 
     def run(self, context: Context, space: AddressSpace, retired: int, budget: int) -> Trap:
-        """See `machine.cpu.Backend`; the budget is at most the log's room."""
+        """See `Backend`; the budget is at most the log's room."""
         return self.run_blocks(context, space, retired, budget, None)
 
     def run_blocks(
@@ -91,16 +91,16 @@ class LoggedEvaluator:
 
 
 @final
-class LoggedBackend:
+class LoggedBackend(Backend):
     """Keeps a backend within the log's room: it comes back early, with INTERRUPT, when the buffer is full."""
 
     def __init__(self, inner: Backend, log: InstructionLog) -> None:
+        super().__init__()
         self.inner: Final = inner
         self.log: Final = log
-        self.retired = 0
 
     def run(self, context: Context, space: AddressSpace, retired: int, budget: int) -> Trap:
-        """See `machine.cpu.Backend`."""
+        """See `Backend`."""
         inner = self.inner
         try:
             return inner.run(context, space, retired, min(budget, self.log.room()))

@@ -10,6 +10,7 @@ from typing import Final, final
 
 from retrap.kernel.engine import Kernel
 from retrap.kernel.relays import Relays
+from retrap.machine.context import enter_user
 from retrap.machine.cpu import Cpu
 from retrap.machine.relay import JOURNAL_BYTES, RECORD_LIMIT, Block
 from retrap.machine.traps import INTERRUPT, SVC, Trap
@@ -56,7 +57,7 @@ class Relaying:
         at = relays.at
         assert at is not None
         context = kernel.context
-        cpu.enter_user(context)
+        enter_user(context)
         words[Block.CONTEXT] = context.address
         words[Block.ENVIRONMENT] = cpu.environment(kernel.space)
         words[Block.NODE] = at.address

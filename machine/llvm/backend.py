@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from retrap.machine.context import Context, Slot
+from retrap.machine.backend import Backend
+from retrap.machine.context import Context, Slot, enter_user
 from retrap.machine.evaluate import Evaluator
 from retrap.machine.llvm.layout import Env, Exit, Sheet
 from retrap.machine.llvm.lower import Shape
@@ -49,6 +50,7 @@ HEADS: Final = 1 << 16
 """Basic blocks counted at most; then counting starts afresh."""
 
 
+_START: Final = -1  # nothing has run yet
 _BUDGET: Final = int(Exit.BUDGET)
 _LOOKUP: Final = int(Exit.LOOKUP)
 _TOUCH: Final = int(Exit.TOUCH)
@@ -56,8 +58,8 @@ _SVC: Final = int(Exit.SVC)
 
 
 @final
-class LlvmBackend:
-    """See `machine.cpu.Backend`."""
+class LlvmBackend(Backend):
+    """Evaluates, interprets natively, and compiles."""
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class LlvmBackend:
     ) -> None:
         """`hot`, `period`, `samples`, `worth`: see `HOT`, `SLICE`, `SAMPLES`, `WORTH`. `cache`: use `store`. Code
         that writes a `log` is other code, and is not kept there."""
+        super().__init__()
         self.hot: Final = hot
         self.period: Final = max(period, 2 * MAX_BLOCK)  # any basic block is shorter
         self.samples: Final = samples
@@ -82,7 +85,6 @@ class LlvmBackend:
         self.clock: Final = memory.clock
         self.heads: Final[dict[int, int]] = {}
         """PC | Thumb → how often the basic block there has been evaluated, in any address space."""
-        self.retired = 0
         self._slice = self.period
         self._means = 0  # guest instructions that may be compiled with care
         self._relay: Relay | None = None
@@ -93,13 +95,18 @@ class LlvmBackend:
         return self.native.unavailable
 
     def run(self, context: Context, space: AddressSpace, retired: int, budget: int) -> Trap:
-        """Execute up to `budget` instructions; `retired` counts those completed."""
+        """See `Backend`."""
+        return self._run(context, self.native.space(space), retired, retired + budget, _START)
+
+    def enter(self, context: Context, space: AddressSpace, retired: int, budget: int) -> Trap:
+        """See `Backend`."""
         # The way of most system calls: one call into native code, and back.
         native = space.listener
         enter, left = self.native.enter, self._slice
         if enter is None or native.__class__ is not NativeSpace:
-            return self._run(context, self.native.space(space), retired, retired + budget, _LOOKUP)
-        result = enter(context.address, native.env_address, budget if budget < left else left)
+            enter_user(context)
+            return self._run(context, self.native.space(space), retired, retired + budget, _START)
+        result = enter(context.handle, native.env_handle, budget if budget < left else left, None)
         executed = result >> 8
         self._slice = left - executed
         if result & 0xFF == _SVC:
@@ -110,13 +117,13 @@ class LlvmBackend:
         return self._run(context, native, retired + executed, retired + budget, result & 0xFF)
 
     def environment(self, space: AddressSpace) -> int:
-        """See `machine.cpu.Backend`."""
+        """See `Backend`."""
         if self._relay is None:
             self._relay = self.native.make_relay()
         return 0 if self._relay is None else self.native.space(space).env_address
 
     def relay(self, table: RelayTable, retired: int, budget: int) -> bool:
-        """See `machine.cpu.Backend`."""
+        """See `Backend`."""
         relay = self._relay
         assert relay is not None
         result = relay(table.address, min(budget, self._slice))
@@ -138,7 +145,7 @@ class LlvmBackend:
                 # A slice ended, not the budget: blocks are shorter than slices.
                 self._slice = self.period
                 self._sample(native, context)
-            elif why != _SVC and now < end and not self._helped(native, context, why):
+            elif why != _START and why != _SVC and now < end and not self._helped(native, context, why):
                 try:
                     if why == _LOOKUP:
                         trap = evaluator.run_blocks(context, space, now, end - now, self._leave)
@@ -153,7 +160,7 @@ class LlvmBackend:
                 return SVC if why == _SVC else INTERRUPT
             enter, why = self.native.enter, _LOOKUP
             if enter is not None:
-                result = enter(context.address, native.env_address, min(end - now, self._slice))
+                result = enter(context.handle, native.env_handle, min(end - now, self._slice))
                 why = result & 0xFF
                 now += result >> 8
                 self._slice -= result >> 8

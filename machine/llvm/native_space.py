@@ -6,7 +6,7 @@ All of it is derived from the address space and RAM, and is cut as soon as those
 from __future__ import annotations
 
 import mmap
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from retrap.machine.llvm import layout
 from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env
@@ -105,6 +105,7 @@ class NativeSpace:
         self.cache: Final = memoryview(self._maps[0]).cast("Q")
         self.env: Final = memoryview(self._maps[1]).cast("Q")
         self.env_address: Final = host_address(self._maps[1])
+        self.env_handle: Final[Any] = self.env_address  # as a Python object also when compiled ahead
         self._windows: Final = memoryview(self._maps[1])[Env.WINDOWS : Env.WINDOWS + len(EMPTY_WINDOWS)]
         self._windows[:] = EMPTY_WINDOWS
         env = self.env

@@ -1,10 +1,11 @@
 """The way into native code: a CPython function, written in LLVM IR, that runs regions until one has to come back.
 
 `enter(context, environment, budget)` takes host addresses and a number of instructions, and returns the number of
-instructions executed << 8 | `Exit`. It looks PC up in the jump cache and calls the region there, or else the
+instructions executed << 8 | `Exit`. With a fourth argument, whatever it is, user mode is entered first
+(`machine.context.enter_user`). It looks PC up in the jump cache and calls the region there, or else the
 interpreter if the address space has one, again and again while these end with `Exit.CHAIN`. CPython calls it as
-METH_FASTCALL (PEP 590's older form, in the limited API since 3.10): no argument tuple, no conversion by name, about
-50 ns.
+METH_FASTCALL (PEP 590's older form, in the limited API since 3.10): no argument tuple, no conversion by name,
+about 50 ns.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Final
 from retrap.machine.context import Slot
 from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env, Exit
 
-Enter = Callable[[int, int, int], int]
+Enter = Callable[..., int]
 Relay = Callable[[int, int], int]
 
 NAME: Final = "enter"
@@ -51,14 +52,27 @@ store i64 %budget, ptr %e
 %rp = getelementptr i8, ptr %e, i64 {Env.REGION}
 %jp = getelementptr i8, ptr %e, i64 {Env.JUMP_CACHE}
 %j = load ptr, ptr %jp
+%exclusivep = getelementptr i8, ptr %c, i64 {Slot.EXCLUSIVE * 4}
+%thumb = load i32, ptr %tp
 %pc0 = load i32, ptr %pcp
+%entering = icmp sgt i64 %count, 3
+br i1 %entering, label %user, label %ready
+user:
+store i32 0, ptr %exclusivep
+%half = shl i32 %thumb, 1
+%mask = or i32 %half, -4
+%aligned = and i32 %pc0, %mask
+store i32 %aligned, ptr %pcp
+br label %ready
+ready:
+%pc1 = phi i32 [%pc0, %entry], [%aligned, %user]
 %it = load i32, ptr %itp
 %be = load i32, ptr %bep
 %special = or i32 %it, %be
 %plain = icmp eq i32 %special, 0
 br i1 %plain, label %loop, label %missing
 loop:
-%pc = phi i32 [%pc0, %entry], [%next, %ran]
+%pc = phi i32 [%pc1, %ready], [%next, %ran]
 %t = load i32, ptr %tp
 %key = or i32 %pc, %t
 %key64 = zext i32 %key to i64
