@@ -145,16 +145,26 @@ class LlvmBackend(Backend):
                 # A slice ended, not the budget: blocks are shorter than slices.
                 self._slice = self.period
                 self._sample(native, context)
-            elif why != _START and why != _SVC and now < end and not self._helped(native, context, why):
-                try:
-                    if why == _LOOKUP:
-                        trap = evaluator.run_blocks(context, space, now, end - now, self._leave)
-                    else:
-                        trap = evaluator.run(context, space, now, end - now if why == _BUDGET else 1)
-                finally:
-                    self.retired = now = evaluator.retired
-                if trap.kind is not TrapKind.INTERRUPT or clock.stop:
-                    return trap
+            elif why != _START and why != _SVC and now < end:
+                enter = self.native.enter
+                if why == _BUDGET and native.sheets and enter is not None:
+                    # The rest of a basic block, from its middle on.
+                    result = enter(context.handle, native.env_handle, end - now, None, None)
+                    if result >> 8:
+                        now += result >> 8
+                        self._slice -= result >> 8
+                        why = result & 0xFF or _START
+                        continue
+                if not self._helped(native, context, why):
+                    try:
+                        if why == _LOOKUP:
+                            trap = evaluator.run_blocks(context, space, now, end - now, self._leave)
+                        else:
+                            trap = evaluator.run(context, space, now, end - now if why == _BUDGET else 1)
+                    finally:
+                        self.retired = now = evaluator.retired
+                    if trap.kind is not TrapKind.INTERRUPT or clock.stop:
+                        return trap
             if why == _SVC or now >= end:
                 self.retired = now
                 return SVC if why == _SVC else INTERRUPT

@@ -17,7 +17,7 @@ from retrap.machine.ir.tape import BYTES, NAMES, PURE, SIZES, VALUES
 from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env, Exit, Sheet
 from retrap.machine.llvm.nodes import Node
 from retrap.machine.llvm.rules import RULES, Emitter
-from retrap.machine.llvm.sheets import HANDLERS, INTERPRETER
+from retrap.machine.llvm.sheets import HANDLERS, INTERPRETER, RESUME
 
 _ARGUMENTS: Final = "ptr %t, ptr %v, ptr %c, ptr %e, ptr %h, ptr %s"
 """Where on tape, values, register context, environment, numbers of the holes, sheet."""
@@ -27,7 +27,7 @@ _PASSED: Final = "ptr %v, ptr %c, ptr %e, ptr %h, ptr %s"
 
 def text() -> str:
     """All functions."""
-    parts = [_entry()]
+    parts = [_entry(INTERPRETER, True), _entry(RESUME, False)]
     for name, handler in zip(NAMES, HANDLERS, strict=True):
         parts.append(f"define i64 @{handler}({_ARGUMENTS}) #0 {{\n{_BODIES[name]}\n}}")
     return "\n".join(parts)
@@ -170,8 +170,8 @@ play:
 %go = load ptr, ptr %go.p"""
 
 
-def _entry() -> str:
-    return f"""define i64 @{INTERPRETER}(ptr %c, ptr %e) #0 {{
+def _entry(name: str, head: bool) -> str:
+    return f"""define i64 @{name}(ptr %c, ptr %e) #0 {{
 %v = alloca [{VALUES} x i64]
 %left = load i64, ptr %e
 %more = icmp ne i64 %left, 0
@@ -179,7 +179,7 @@ br i1 %more, label %on, label %spent
 spent:
 {_leave(Exit.BUDGET).replace("%pcx", "%pcs").replace("%why", "%whys")}
 on:
-{_fetch(True)}
+{_fetch(head)}
 %came = call i64 %go(ptr %tape, ptr %v, ptr %c, ptr %e, ptr %holes, ptr %sheet)
 ret i64 %came
 nothing:

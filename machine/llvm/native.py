@@ -19,7 +19,7 @@ from retrap.machine.llvm.layout import Env, Sheet
 from retrap.machine.llvm.lower import Lowering, Shape
 from retrap.machine.llvm.native_space import Compiled, NativeSpace
 from retrap.machine.llvm.region import Code, Region, discover
-from retrap.machine.llvm.sheets import HANDLERS, INTERPRETER, Sheets
+from retrap.machine.llvm.sheets import HANDLERS, INTERPRETER, RESUME, Sheets
 from retrap.machine.llvm.store import Record, Store, digest_of
 from retrap.machine.llvm.tables import MISS, host_address
 from retrap.machine.llvm.tables import text as miss_text
@@ -96,7 +96,7 @@ class Native:
         """Regions that came from the store."""
         self.sheets: Sheets | None = None
         """What the interpreter has of the guest's code, if earlier runs are of use."""
-        self._interpreter = 0  # its host address
+        self._interpreter: tuple[int, int] | None = None  # host addresses of its two ways in
         self._handlers: Final = mmap.mmap(-1, 8 * len(HANDLERS))  # their addresses
         self._life: Final[set[int]] = set()
         self._compiler: Compiler | None = None
@@ -194,7 +194,9 @@ class Native:
         sheet = sheets.open(name, page, content) if sheets is not None else None
         if sheet is None or not self._make_interpreter():
             return
-        native.add_sheet(page, sheet, self._interpreter)
+        interpreter = self._interpreter
+        assert interpreter is not None
+        native.add_sheet(page, sheet, interpreter)
         for key in self._shelved[name]:
             sheet.set_count(key, Sheet.ENOUGH)  # what is compiled already shall not be interpreted
 
@@ -326,14 +328,14 @@ class Native:
 
     def _make_interpreter(self) -> bool:
         """The interpreter; whether there is one."""
-        if not self._interpreter:
+        if self._interpreter is None:
             if self.enter is None and not self._make_enter():
                 return False
-            made = self._at_door(_INTERPRETER, _interpreter_text, [INTERPRETER, *HANDLERS])
+            made = self._at_door(_INTERPRETER, _interpreter_text, [INTERPRETER, RESUME, *HANDLERS])
             if made is None:
                 return False
-            self._handlers[:] = struct.pack(f"={len(HANDLERS)}Q", *made[1:])
-            self._interpreter = made[0]
+            self._handlers[:] = struct.pack(f"={len(HANDLERS)}Q", *made[2:])
+            self._interpreter = made[0], made[1]
         return True
 
     def _make_helpers(self) -> None:
@@ -414,10 +416,8 @@ def _templates_of(store: Store) -> Callable[[], bytes | None]:
 def _save(store: Store, library: dict[int, list[Compiled]], sheets: Sheets, reached: set[int]) -> None:
     """Keep for later runs what this one compiled, and what else it ran."""
     files: dict[str, list[Record]] = {}
-    compiled: set[int] = set()
     for versions in library.values():
         for made in versions:
-            compiled.update(made.heads)
             if made.kept and made.size:
                 record = Record(
                     made.shape | made.helps << 1, made.key, made.instructions, made.spans,
@@ -427,7 +427,7 @@ def _save(store: Store, library: dict[int, list[Compiled]], sheets: Sheets, reac
                 files.setdefault(made.kept, []).append(record)
     for name, records in files.items():
         store.add(name, records)
-    taped = sheets.keep(reached, compiled)
+    taped = sheets.keep(reached)
     if taped:
         _keep_interpreter(store)
     templates = worth_keeping()

@@ -312,8 +312,9 @@ class NativeSpace:
 
     # -- what is not compiled ------------------------------------------------------------------------------
 
-    def add_sheet(self, page: int, sheet: Sheet, interpreter: int) -> None:
-        """Let the interpreter, at this host address, run what a sheet has of a page that can be executed."""
+    def add_sheet(self, page: int, sheet: Sheet, interpreter: tuple[int, int]) -> None:
+        """Let the interpreter run what a sheet has of a page that can be executed. `interpreter`: host addresses of
+        its two ways in."""
         physical = self.space.pages[page] >> 4
         region = self.space.memory.region(physical << 12)
         assert region is not None
@@ -323,7 +324,7 @@ class NativeSpace:
             self._tables.append(table)
             pairs = self._pairs = memoryview(table).cast("Q")
             self.env[Env.SHEETS >> 3] = host_address(table)
-            self.env[Env.INTERPRETER >> 3] = interpreter
+            self.env[Env.INTERPRETER >> 3], self.env[Env.RESUME >> 3] = interpreter
         self.sheets[page] = sheet
         pairs[2 * page] = sheet.address
         pairs[2 * page + 1] = _distance(region, physical, page)

@@ -1,9 +1,9 @@
 """Sheets: what the native interpreter has of the guest's code, a page each, and how they are kept between runs.
 
-A run notes which basic blocks the evaluator has run. At its end their instructions are put on tape, page by page,
-and kept in the store under the page's name, so for its very bytes at its address. A later run finds the sheet when
-it first comes to the page, and nothing is left to be decoded. A sheet is no more than a hint: the interpreter
-compares each instruction with what is in memory.
+A run notes which basic blocks have run. At its end their instructions are put on tape, page by page, and kept in
+the store under the page's name, so for its very bytes at its address. A later run finds the sheet when it first
+comes to the page, and nothing is left to be decoded. A sheet is no more than a hint: the interpreter compares
+each instruction with what is in memory.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from retrap.machine.llvm import layout
 from retrap.machine.llvm.store import Store
 
 INTERPRETER: Final = "interpret"
+RESUME: Final = "resume"
 HANDLERS: Final = tuple(f"tape_{name}" for name in NAMES)
-"""Names of the interpreter's functions: the way in, and one for each operation on tape."""
+"""Names of the interpreter's functions: the way in where basic blocks begin, the way into the middle of one, and
+one for each operation on tape."""
 
 LIMIT: Final = 32 << 20
 """Bytes of sheets in memory after which no others are taken up."""
@@ -184,10 +186,13 @@ class Sheets:
     def _title(self, name: str) -> str:
         return self.store.special(f"sheet {name}")
 
-    def keep(self, reached: set[int], compiled: set[int]) -> bool:
-        """Put on tape what has run since, PC | Thumb `reached`, and was not `compiled`. Whether there was any."""
+    def keep(self, reached: set[int]) -> bool:
+        """Put on tape the basic blocks at PC | Thumb `reached`. Whether there was anything new.
+
+        Compiled ones, too: who stops or starts in the middle of a region goes on there.
+        """
         pages: dict[int, set[int]] = {}
-        for key in reached - compiled:
+        for key in sorted(reached):
             pages.setdefault(key >> 12, set()).add(key)
         tape, room, fresh = Taping(), INSTRUCTIONS, False
         for name, (page, content) in sorted(self._pages.items(), key=lambda item: item[1][0]):

@@ -2,10 +2,10 @@
 
 `enter(context, environment, budget)` takes host addresses and a number of instructions, and returns the number of
 instructions executed << 8 | `Exit`. With a fourth argument, whatever it is, user mode is entered first
-(`machine.context.enter_user`). It looks PC up in the jump cache and calls the region there, or else the
-interpreter if the address space has one, again and again while these end with `Exit.CHAIN`. CPython calls it as
-METH_FASTCALL (PEP 590's older form, in the limited API since 3.10): no argument tuple, no conversion by name,
-about 50 ns.
+(`machine.context.enter_user`); with a fifth one, only the interpreter is called, which may begin in the middle of
+a basic block. It looks PC up in the jump cache and calls the region there, or else the interpreter if the address
+space has one, again and again while these end with `Exit.CHAIN`. CPython calls it as METH_FASTCALL (PEP 590's
+older form, in the limited API since 3.10): no argument tuple, no conversion by name, about 50 ns.
 """
 
 from __future__ import annotations
@@ -55,8 +55,20 @@ store i64 %budget, ptr %e
 %exclusivep = getelementptr i8, ptr %c, i64 {Slot.EXCLUSIVE * 4}
 %thumb = load i32, ptr %tp
 %pc0 = load i32, ptr %pcp
-%entering = icmp sgt i64 %count, 3
-br i1 %entering, label %user, label %ready
+%kind = trunc i64 %count to i8
+switch i8 %kind, label %ready [i8 4, label %user i8 5, label %middle]
+middle:
+%mp = getelementptr i8, ptr %e, i64 {Env.RESUME}
+%m = load ptr, ptr %mp
+%no = icmp eq ptr %m, null
+br i1 %no, label %out, label %rest
+rest:
+%rr = call i64 %m(ptr %c, ptr %e)
+%rnext64 = lshr i64 %rr, 32
+%rnext = trunc i64 %rnext64 to i32
+store i32 %rnext, ptr %pcp
+%rwhy = and i64 %rr, 255
+br label %out
 user:
 store i32 0, ptr %exclusivep
 %half = shl i32 %thumb, 1
@@ -112,7 +124,7 @@ store i64 %left1, ptr %e
 %why1 = and i64 %low, 255
 br label %out
 out:
-%why = phi i64 [{lookup}, %missing], [%why1, %end]
+%why = phi i64 [{lookup}, %missing], [{lookup}, %middle], [%rwhy, %rest], [%why1, %end]
 %left = load i64, ptr %e
 %used = sub i64 %budget, %left
 %used8 = shl i64 %used, 8

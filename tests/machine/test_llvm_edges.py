@@ -95,6 +95,7 @@ def test_a_loop_over_every_edge_on_tape(word: int, tmp_path: Path, monkeypatch: 
     pair.load(code)
     native = pair.native.native
     assert native._make_interpreter()
+    assert native._interpreter is not None
     side = native.space(pair.sides[1].spaces[0])
     sheet = Sheet(write(CODE >> 12, code.ljust(4096, b"\0"), [CODE, CODE + 16], Taping())[0])
     side.looked[CODE >> 12] = "given"

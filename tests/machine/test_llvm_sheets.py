@@ -51,6 +51,8 @@ class OneByOne(Pair):
         super().__init__(seed, hot=1 << 20, taped=True)
         native = self.native.native
         assert native._make_interpreter()
+        assert native._interpreter is not None
+        self.interpreter = native._interpreter
         self.side = native.space(self.sides[1].spaces[0])
         self.starts, self.lengths = [0, 0], [64, 64]
 
@@ -61,7 +63,7 @@ class OneByOne(Pair):
         heads = [CODE + 8 * n | thumb for n in range(len(words))]
         sheet = Sheet(write(CODE >> 12, content, heads, Taping())[0])
         self.side.looked[CODE >> 12] = "given"
-        self.side.add_sheet(CODE >> 12, sheet, self.native.native._interpreter)
+        self.side.add_sheet(CODE >> 12, sheet, self.interpreter)
         return sheet
 
     def step(self, n: int, thumb: bool, it: int = 0) -> bool:
@@ -107,7 +109,7 @@ def test_it_blocks_are_kept_with_the_state_they_ran_in() -> None:
     pair.load(content)
     sheet = Sheet(write(CODE >> 12, content, [CODE | 1], Taping())[0])
     pair.side.looked[CODE >> 12] = "given"
-    pair.side.add_sheet(CODE >> 12, sheet, pair.native.native._interpreter)
+    pair.side.add_sheet(CODE >> 12, sheet, pair.interpreter)
     for flags in range(4):
         pair.registers()
         pair.both(Slot.Z, flags & 1)
@@ -161,7 +163,7 @@ def test_budgets_are_exact(budget: int) -> None:
     pair.load(content)
     pair.side.looked[CODE >> 12] = "given"
     sheet = Sheet(write(CODE >> 12, content, [CODE, CODE + 16], Taping())[0])
-    pair.side.add_sheet(CODE >> 12, sheet, pair.native.native._interpreter)
+    pair.side.add_sheet(CODE >> 12, sheet, pair.interpreter)
     pair.registers()
     for slot, value in ((Slot.PC, CODE), (Slot.THUMB, 0), (Slot.IT, 0), (Slot.BIG_ENDIAN, 0), (3, 9)):
         pair.both(slot, value)
@@ -197,7 +199,7 @@ def test_what_runs_often_is_compiled_after_all() -> None:
     pair.load(content)
     pair.side.looked[CODE >> 12] = "given"
     sheet = Sheet(write(CODE >> 12, content, [CODE, CODE + 12], Taping())[0])
-    pair.side.add_sheet(CODE >> 12, sheet, pair.native.native._interpreter)
+    pair.side.add_sheet(CODE >> 12, sheet, pair.interpreter)
     for slot, value in ((Slot.PC, CODE), (Slot.THUMB, 0), (Slot.IT, 0), (Slot.BIG_ENDIAN, 0), (3, 5000), (0, 0)):
         pair.both(slot, value)
     traps = [machine.run(0, 1 << 20) for machine in pair.sides]
@@ -286,7 +288,7 @@ def test_a_store_of_another_page_has_no_sheet_for_it(tmp_path: Path) -> None:
     pair.load(code)
     pair.both(Slot.PC, CODE)
     pair.sides[1].run(0, 10)
-    assert sheets.keep({CODE}, set())
+    assert sheets.keep({CODE})
     fresh = Pair(8, taped=True)
     fresh.load(code)
     fresh.both(Slot.PC, CODE)
