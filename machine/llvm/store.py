@@ -14,7 +14,6 @@ import os
 import platform
 import struct
 import sys
-import tempfile
 from contextlib import suppress
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -212,6 +211,8 @@ class Store:
 
     def write(self, name: str, data: bytes) -> None:
         """Put a file in its place at once."""
+        import tempfile  # what it imports in turn takes longer than reading the cache
+
         temporary = ""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
