@@ -88,11 +88,12 @@ STEPS ?= 100000
 laws-campaign: compiled  ## random walks under all laws, over several releases: make laws-campaign STEPS=1000000 (resumes)
 	PYTHONPATH=$(COMPILED) nice -n 10 $(BIN)/python tests/kernel/laws_campaign.py --steps $(STEPS) --state build/laws-campaign.json
 
-bench: compiled  ## measure, plain and compiled ahead: start, round trips, trace bytes, replay, cold code, every PC
+bench: compiled  ## measure, plain and compiled ahead: start, round trips, replay, cold code, system calls, every PC
 	$(BIN)/python benchmarks/run.py --compiled $(COMPILED)
 	$(BIN)/python benchmarks/cold_start.py --compiled $(COMPILED)
-	$(BIN)/python benchmarks/instruction_trace.py
-	PYTHONPATH=$(COMPILED) $(BIN)/python benchmarks/instruction_trace.py
+	$(BIN)/python benchmarks/mix.py --compiled $(COMPILED)
+	for copy in "" $(COMPILED); do for what in trap_path svc instruction_trace; do \
+	  PYTHONPATH=$$copy $(BIN)/python benchmarks/$$what.py || exit 1; done; done
 
 docs-refresh: setup  ## write the generated documents again
 	$(BIN)/python -m retrap.machine.arm.table >docs/instructions-table.md
