@@ -7,7 +7,7 @@ told of every page whose mapping changes.
 
 from __future__ import annotations
 
-from typing import Final, Protocol, final
+from typing import Final, final
 
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.traps import FaultStatus
@@ -18,14 +18,16 @@ EXECUTE: Final = 4
 SECTION: Final = 8
 
 
-class SpaceListener(Protocol):
-    """Keeps something derived from an address space's pages."""
+class SpaceListener:
+    """Keeps something derived from an address space's pages. (A class for the same reason as `machine.backend`.)"""
 
     def changed(self, first_page: int, count: int) -> None:
         """The mappings of `count` virtual pages from `first_page` on are new, changed or gone."""
+        raise NotImplementedError
 
     def closed(self) -> None:
         """The address space is gone: nothing runs in it any more."""
+        raise NotImplementedError
 
 
 @final

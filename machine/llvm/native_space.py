@@ -15,7 +15,7 @@ from retrap.machine.llvm.region import Code
 from retrap.machine.llvm.sheets import Sheet
 from retrap.machine.llvm.tables import EMPTY_WINDOWS, LAST_PAGE, PAGES, REACH, PageTable, host_address
 from retrap.machine.memory import RamRegion
-from retrap.machine.space import READ, WRITE, AddressSpace
+from retrap.machine.space import READ, WRITE, AddressSpace, SpaceListener
 
 if TYPE_CHECKING:
     from retrap.machine.llvm.native import Native
@@ -92,7 +92,8 @@ class CodePage:
         self.keys: Final[set[int]] = set()
 
 
-class NativeSpace:
+@final
+class NativeSpace(SpaceListener):
     """What native code needs of one address space. Tables fill on first use, like a TLB."""
 
     def __init__(self, space: AddressSpace, owner: Native) -> None:
@@ -128,12 +129,13 @@ class NativeSpace:
 
     def changed(self, first_page: int, count: int) -> None:
         """See `SpaceListener`: forget pointers to the pages, and the code that was read from them."""
-        last = first_page + count - 1
-        if self.reads.remove(first_page, last):
-            self._windows[:] = EMPTY_WINDOWS
-        if self.writable:
-            self._close(first_page, last)
         if count == 1:
+            touched = self.reads.remove_page(first_page)
+            if first_page in self.writable:
+                touched = self.writes.remove_page(first_page) or touched
+                self._writes_no_more(first_page)
+            if touched:
+                self._windows[:] = EMPTY_WINDOWS
             if self.looked:
                 self.looked.pop(first_page, None)
                 if first_page in self.sheets:
@@ -142,6 +144,11 @@ class NativeSpace:
                 self.drop(first_page, 0, 4096)
             self._enter(first_page)
             return
+        last = first_page + count - 1
+        if self.reads.remove(first_page, last):
+            self._windows[:] = EMPTY_WINDOWS
+        if self.writable:
+            self._close(first_page, last)
         if self.looked or self.code_pages:
             for page in range(first_page, last + 1):
                 self.looked.pop(page, None)
@@ -249,14 +256,17 @@ class NativeSpace:
         if not self.writes.remove(first, last):
             return
         self._windows[:] = EMPTY_WINDOWS
-        owners, base = self.owner.writers, self.number << 20
         for page in range(first, last + 1):
-            physical = self.writable.pop(page, -1)
-            writers = owners.get(physical)
-            if writers is not None:
-                writers.discard(base | page)
-                if not writers:
-                    del owners[physical]
+            self._writes_no_more(page)
+
+    def _writes_no_more(self, page: int) -> None:
+        """Undo `_writes_to`."""
+        physical = self.writable.pop(page, -1)
+        writers = self.owner.writers.get(physical)
+        if writers is not None:
+            writers.discard(self.number << 20 | page)
+            if not writers:
+                del self.owner.writers[physical]
 
     def drop(self, page: int, start: int, end: int) -> None:
         """Forget the regions with code in bytes `[start, end)` of virtual page `page`."""

@@ -97,6 +97,26 @@ class PageTable:
         else:
             self._extend(first, last)
 
+    def remove_page(self, page: int) -> bool:
+        """`remove` of one page."""
+        if not self.used:
+            return False
+        distances, extents = self.distances, self.extents
+        distance: int = distances[page]
+        if not distance:
+            return False
+        extent: int = extents[page]
+        distances[page] = 0
+        extents[page] = 0
+        first, count = extent >> 44, extent >> 12 & 0xFFFFF
+        if count > 1:
+            last = first + count - 1
+            if first < page:
+                self._extend(first, page - 1)
+            if page < last:
+                self._extend(page + 1, last)
+        return True
+
     def remove(self, first: int, last: int) -> bool:
         """Keep native code from pages `[first, last]`; what is left of their runs stays. Whether anything has
         changed: then windows have to go too, which are the caller's."""
@@ -104,20 +124,13 @@ class PageTable:
             return False
         distances = self.distances
         if first == last:
-            distance: int = distances[first]
-            if not distance:
-                return False
-            before, after = self._start(first, distance), self._end(last, distance)
-            distances[first] = 0
-            self.extents[first] = 0
-        else:
-            count = last - first + 1
-            none = bytes(8 * count)
-            if distances[first : last + 1] == memoryview(none).cast("Q"):
-                return False
-            before, after = self._start(first, distances[first]), self._end(last, distances[last])
-            distances[first : last + 1] = memoryview(none).cast("Q")
-            self.extents[first : last + 1] = memoryview(none).cast("Q")
+            return self.remove_page(first)
+        none = memoryview(bytes(8 * (last - first + 1))).cast("Q")
+        if distances[first : last + 1] == none:
+            return False
+        before, after = self._start(first, distances[first]), self._end(last, distances[last])
+        distances[first : last + 1] = none
+        self.extents[first : last + 1] = none
         if before < first:
             self._extend(before, first - 1)
         if after > last:
