@@ -32,6 +32,27 @@ class Outcome:
     CRASHED: Final = 8  # the modelled kernel itself would have died here (`reason` says where)
 
 
+_DONE: Final = Outcome.DONE
+
+
+@final
+class _Why:
+    """What is to be said of an entry that did not simply do what it was asked for."""
+
+    __slots__ = ("error", "error_words", "fault", "fault_words", "reason")
+
+    def __init__(self) -> None:
+        self.error = 0
+        self.error_words: list[int] = []
+        self.fault = ""
+        self.fault_words: list[int] = []
+        self.reason = ""
+
+
+_NO_REASON: Final = _Why()
+"""Of an entry that did; never written to."""
+
+
 @final
 class Effects:
     """Inputs and outputs of one kernel entry.
@@ -40,13 +61,14 @@ class Effects:
     number, context slot, value) in the order written, the trapping thread's and others'; most entries write the
     empty reply, whose two values are zero, so that is kept as `answered` instead, and what follows it in `log`.
     `target` and `extra_caps`: what the capability pointers resolved to, as (cap type name, object address, badge or
-    0), `None` where the lookup failed or was not made.
+    0), `None` where the lookup failed or was not made. `error` is the seL4_Error of a refusal, `fault` the name of
+    a fault ("CapFault", "VMFault", "UnknownSyscall", "UserException"), with the words of either; `reason` is a
+    sentence for people: which check refused, in the manual's words.
     """
 
     __slots__ = (
-        "answered", "badge", "buffer_writes", "console", "error", "error_words", "extra_caps", "fault",
-        "fault_words", "log", "next_thread", "outcome", "reads", "reason", "syscall", "target", "thread", "time",
-        "trap",
+        "_why", "answered", "badge", "buffer_writes", "console", "extra_caps", "log", "next_thread", "outcome",
+        "reads", "syscall", "target", "thread", "time", "trap",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -65,11 +87,7 @@ class Effects:
         self.buffer_writes: list[tuple[int, int, list[int]]] = []
         self.console = bytearray()
         self.outcome = Outcome.DONE
-        self.error = 0  # seL4_Error
-        self.error_words: list[int] = []
-        self.fault = ""  # "CapFault", "VMFault", "UnknownSyscall", "UserException"
-        self.fault_words: list[int] = []
-        self.reason = ""  # one sentence for people: which check refused, in the manual's words
+        self._why: _Why | None = None
         self.next_thread = 0  # thread that runs next, or IDLE
 
     def begin(self, time: int, thread: int, trap: Trap) -> None:
@@ -91,14 +109,59 @@ class Effects:
             self.buffer_writes = []
         if self.console:
             self.console = bytearray()
-        self.outcome = Outcome.DONE
-        self.error = 0
-        if self.error_words:
-            self.error_words = []
-        self.fault = ""
-        if self.fault_words:
-            self.fault_words = []
-        self.reason = ""
+        self.outcome = _DONE
+        self._why = None
+
+    @property
+    def explained(self) -> bool:
+        """Whether there may be an error, a fault or a reason."""
+        return self._why is not None
+
+    def _explain(self) -> _Why:
+        why = self._why
+        if why is None:
+            why = self._why = _Why()
+        return why
+
+    @property
+    def error(self) -> int:
+        return (self._why or _NO_REASON).error
+
+    @error.setter
+    def error(self, number: int) -> None:
+        self._explain().error = number
+
+    @property
+    def error_words(self) -> list[int]:
+        return (self._why or _NO_REASON).error_words
+
+    @error_words.setter
+    def error_words(self, words: list[int]) -> None:
+        self._explain().error_words = words
+
+    @property
+    def fault(self) -> str:
+        return (self._why or _NO_REASON).fault
+
+    @fault.setter
+    def fault(self, name: str) -> None:
+        self._explain().fault = name
+
+    @property
+    def fault_words(self) -> list[int]:
+        return (self._why or _NO_REASON).fault_words
+
+    @fault_words.setter
+    def fault_words(self, words: list[int]) -> None:
+        self._explain().fault_words = words
+
+    @property
+    def reason(self) -> str:
+        return (self._why or _NO_REASON).reason
+
+    @reason.setter
+    def reason(self, sentence: str) -> None:
+        self._explain().reason = sentence
 
     @property
     def registers(self) -> list[tuple[int, int, int]]:

@@ -51,6 +51,11 @@ class Change:
     HOP: Final = 2  # what `KernelState.hop` says, and nothing else
 
 
+_ANY: Final = Change.ANY
+_DONE: Final = Outcome.DONE
+_RESTART: Final = ThreadState.RESTART
+
+
 @final
 class Kernel:
     """One booted kernel. `state` is for the kernel's own files and for tests."""
@@ -148,7 +153,7 @@ class Kernel:
         kind = trap.kind
         hop = state.hop
         hop.taken = False
-        self.change = Change.ANY
+        self.change = _ANY
         try:
             if kind is _SVC:
                 # The kernel takes the system call to be four bytes before where it returns to, which in Thumb
@@ -171,7 +176,7 @@ class Kernel:
                 if acted:
                     if state.action != RESUME:
                         schedule(state)
-                    if state.current.state == ThreadState.RESTART:
+                    if state.current.state == _RESTART:
                         activate(state)
                 else:
                     self.change = Change.HOP if hop.taken else Change.TIME
@@ -195,7 +200,7 @@ class Kernel:
             state.halted = True
             effects.outcome = Outcome.CRASHED
             effects.reason = state.crashed
-        if effects.outcome == Outcome.DONE and _FIRST_BLOCKED <= thread.state <= _LAST_BLOCKED:
+        if effects.outcome == _DONE and _FIRST_BLOCKED <= thread.state <= _LAST_BLOCKED:
             effects.outcome = Outcome.BLOCKED
         effects.next_thread = state.current.number
 

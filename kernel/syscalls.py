@@ -44,8 +44,8 @@ from retrap.kernel.structures import Notification, ThreadState
 from retrap.kernel.transfer import ExtraCapFailed, lookup_extra_caps
 from retrap.kernel.wire import (
     BUFFER_MESSAGE,
+    MAX_LENGTH,
     MESSAGE_REGISTERS,
-    info_length,
     message_info,
 )
 
@@ -99,10 +99,13 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> bool:
         except ExtraCapFailed as missing:
             _cap_fault(state, missing.cptr, blocking, missing.failure)
             return True
-        names = state.kind_names
-        effects.extra_caps = [extra.cap.known or extra.cap.shown(names) for extra in caps]
-    length = info_length(info)
-    arguments = message_registers(taken, length)
+        for extra in caps:
+            given = extra.cap
+            effects.extra_caps.append(given.known or given.shown(state.kind_names))
+    length = info & 0x7F
+    if length > MAX_LENGTH:
+        length = MAX_LENGTH
+    arguments = message_registers(taken, length) if length else []
     # A message to an endpoint is read when it is transferred, the others now.
     if length > MESSAGE_REGISTERS and tag != Tag.ENDPOINT:
         buffer = send_buffer(state, thread)

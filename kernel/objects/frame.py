@@ -108,8 +108,9 @@ class CacheFlush(Invocation):
         if self.end - self.start == 1:
             return None
         # The kernel names the lines by user address: an address without a mapping aborts inside the kernel.
+        directory = self.directory
         for page in range(self.start >> SMALL_PAGE_BITS, ((self.end - 1) >> SMALL_PAGE_BITS) + 1):
-            if resolve(self.directory, page << SMALL_PAGE_BITS) is None:
+            if resolve(directory, page << SMALL_PAGE_BITS) is None:
                 raise KernelDied("data abort in the kernel: cache operation on an unmapped page")
         switch_for_flush(state, self.directory)
         return None
@@ -145,14 +146,12 @@ def _valid_directory(state: KernelState, cap: Cap) -> PageDirectory:
     return directory
 
 
-def _attributes(state: KernelState, word: int) -> int:
-    return word if state.facts.execute_never else word & ~ATTRIBUTE_EXECUTE_NEVER
-
-
 def _decode_map(state: KernelState, slot: Slot, cap: FrameCap, message: Message) -> Invocation:
     """Page_Map(vaddr, rights, attributes; page directory)."""
-    message.require(3, 1)
-    virtual = message.words[0]
+    words = message.words
+    if len(words) < 3 or not message.caps:
+        message.require(3, 1)
+    virtual = words[0]
     root = message.caps[0].cap
     remaps = state.facts.page_map_remaps
 
@@ -174,7 +173,7 @@ def _decode_map(state: KernelState, slot: Slot, cap: FrameCap, message: Message)
         else:
             _check_top(state, cap, virtual)
         directory = _valid_directory(state, root)
-    return _place(state, slot, cap, directory, root.asid, virtual, message.words[1], message.words[2])
+    return _place(state, slot, cap, directory, root.asid, virtual, words[1], words[2])
 
 
 def _decode_remap(state: KernelState, slot: Slot, cap: FrameCap, message: Message) -> Invocation:
@@ -237,7 +236,9 @@ def _place(
             entry = directory.sections.get(position, 0)
             if entry & PRESENT and (entry & BIG != 0) != big:
                 raise delete_first("a section of the other size is mapped there")
-    entry = make_entry(cap.address, bits, mask_vm_rights(cap.rights, rights), _attributes(state, attributes))
+    if not state.facts.execute_never:
+        attributes &= ~ATTRIBUTE_EXECUTE_NEVER
+    entry = make_entry(cap.address, bits, mask_vm_rights(cap.rights, rights), attributes)
     return PageMap(slot, cap, directory, asid, virtual, entry)
 
 
@@ -247,14 +248,17 @@ def _decode_unmap(state: KernelState, slot: Slot, cap: FrameCap, message: Messag
 
 def _decode_flush(state: KernelState, slot: Slot, cap: FrameCap, message: Message) -> Invocation:
     """Page_Clean_Data … Page_Unify_Instruction(start, end): offsets in the frame, which must be mapped."""
-    message.require(2)
+    words = message.words
+    if len(words) < 2:
+        message.require(2)
     # Caches are cleaned by user address, so there must be one, in a space that still exists.
     if cap.asid == 0:
         raise illegal_operation("the frame is not mapped through this capability")
     directory = directory_of(state, cap.asid)
     if directory is None:
         raise failed_lookup(False, INVALID_ROOT, "the ASID of the mapping is no longer in use")
-    start, end = message.words[0], message.words[1]
+    start = words[0]
+    end = words[1]
     if end <= start:
         raise invalid_argument(1, "the end of the range is not after its start")
     virtual = cap.mapped_at

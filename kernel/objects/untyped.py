@@ -132,7 +132,12 @@ def _decode_retype(state: KernelState, slot: Slot, cap: UntypedCap, message: Mes
     words = message.words
     if len(words) < 6 or not message.caps:
         raise truncated_message("Retype takes six words and the root CNode")
-    object_type, size_bits, index, depth, offset, count = words[:6]
+    object_type = words[0]
+    size_bits = words[1]
+    index = words[2]
+    depth = words[3]
+    offset = words[4]
+    count = words[5]
     root = message.caps[0].cap
 
     if object_type >= len(state.creators):
