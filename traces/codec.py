@@ -21,12 +21,18 @@ HEAD_FORMAT: Final = "<" + layout.struct_format(layout.HEAD)
 HEAD: Final = struct.Struct(HEAD_FORMAT)
 SHAPE_NUMBERS: Final = struct.Struct("<" + layout.struct_format(layout.SHAPE[:7]))
 REGISTER: Final = struct.Struct("<" + layout.struct_format(layout.REGISTER))
+ANSWERED: Final = struct.Struct("<H" + 2 * layout.struct_format(layout.REGISTER))
+"""The registers of the empty reply: 2, and both."""
 ABORT: Final = struct.Struct("<" + layout.struct_format(layout.SECTIONS[0]))
 ARRIVAL: Final = struct.Struct("<" + layout.struct_format(layout.ARRIVAL[:1]) + "I")
 """An arrival's time and the count of its bytes."""
 PLACE: Final = struct.Struct("<" + layout.struct_format(layout.BUFFER_WORDS[:2]))
 THREAD: Final = struct.Struct("<" + layout.struct_format(layout.THREAD[:2]))
 CAPABILITY: Final = struct.Struct("<" + layout.struct_format(layout.CAPABILITY[1:]))
+CAPABILITIES: Final = tuple(
+    struct.Struct(f"<H{length}s{layout.struct_format(layout.CAPABILITY[1:])}") for length in range(24)
+)
+"""A capability whose type's name has so many bytes."""
 CONTEXT: Final = struct.Struct(f"<{CONTEXT_WORDS}I")
 
 READY: Final = 64
@@ -46,11 +52,16 @@ ONE_ENTRY: Final = tuple(
 )
 """Packs a section of buffer words with one entry: 1, its place, the count of its words, the words."""
 
-ANSWER_AND_ENTRY: Final = tuple(
-    struct.Struct(f"{HEAD_FORMAT}8sH{layout.struct_format(layout.BUFFER_WORDS[:2])}H{count}I").pack
-    for count in range(READY)
-)
-"""Packs a head, the two values of the empty reply, and a section of buffer words with one entry."""
+_PLACE_FORMAT: Final = layout.struct_format(layout.BUFFER_WORDS[:2]) + "H"
+
+ANSWER_AND_1: Final = struct.Struct(f"{HEAD_FORMAT}8sH{_PLACE_FORMAT}I").pack
+"""Packs a head, the two values of the empty reply, and a section of buffer words with one entry of one word."""
+
+ANSWER_AND_1_1: Final = struct.Struct(f"{HEAD_FORMAT}8sH{_PLACE_FORMAT}I{_PLACE_FORMAT}I").pack
+"""The same with two entries of one word each."""
+
+ANSWER_AND_1_2: Final = struct.Struct(f"{HEAD_FORMAT}8sH{_PLACE_FORMAT}I{_PLACE_FORMAT}II").pack
+"""The same with two entries, of one word and of two."""
 
 Shape = tuple[
     int, int, int, int, int, int, int, str, str, Capability | None, tuple[Capability | None, ...],

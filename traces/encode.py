@@ -15,7 +15,10 @@ from retrap.kernel.effects import Effects
 from retrap.machine.traps import SVC
 from retrap.traces.codec import (
     ABORT,
-    ANSWER_AND_ENTRY,
+    ANSWER_AND_1,
+    ANSWER_AND_1_1,
+    ANSWER_AND_1_2,
+    ANSWERED,
     ARRIVAL,
     HEAD,
     HEAD_AND_ANSWER,
@@ -30,7 +33,7 @@ from retrap.traces.layout import CONTEXT_BYTES, CONTEXT_WORDS, Section
 from retrap.traces.output import (
     BytesWriter,
     pack_buffer_words,
-    pack_capabilities,
+    pack_capability,
     pack_text,
     pack_threads,
     pack_words,
@@ -45,8 +48,11 @@ from retrap.traces.record import NO_CONTEXT, Capability, Outside, RegisterWrite,
 NUMBER_BY_NUMBER: Final = not __file__.endswith(".py")
 """Whether this file is compiled ahead."""
 
-_FEW: Final = 4
-"""Registers that are compared without taking the context apart."""
+_NO_PLACES: Final[list[int]] = []
+
+_NO_TEXTS: Final = bytes(4)  # their lengths
+_NO_CAPABILITY: Final = bytes(2)
+_ONE_CAPABILITY: Final = b"\1\0"
 
 _LONGEST_CHAIN: Final = 16
 """Simple shapes of one thread and target that are looked for one by one."""
@@ -204,14 +210,7 @@ class Encoder:
 
     def add_entry(self, effects: Effects, context: bytes) -> None:
         """As `add`, of an entry with nothing besides."""
-        if (
-            effects.trap is not SVC
-            or effects.error
-            or effects.reason
-            or effects.fault
-            or effects.error_words
-            or effects.fault_words
-        ):
+        if effects.trap is not SVC or (effects.explained and _explains(effects)):
             self._add_any(effects, context, [], None, b"")
             return
         thread = self._last
@@ -231,6 +230,8 @@ class Encoder:
         else:
             written = _VALUES if log else _NOTHING
 
+        places = [owner << 8 | slot & 0xFF for owner, slot, _ in log] if log else _NO_PLACES
+
         # Has the frame had such a record?
         target: object = effects.target
         next_thread = effects.next_thread
@@ -245,8 +246,8 @@ class Encoder:
                 and simple.next_thread == next_thread
                 and simple.outcome == outcome
                 and simple.badge == badge
-                and (simple.written == written if written < _VALUES else _same_places(simple.places, log))
-                and simple.extra_caps == extra_caps
+                and (simple.written == written if written < _VALUES else simple.places == places)
+                and (simple.extra_caps == extra_caps if extra_caps else not simple.extra_caps)
             ):
                 break
             simple = simple.following
@@ -292,19 +293,31 @@ class Encoder:
             if written:
                 out.write(packed_words(_differences(effects.registers, context, registers)))
         elif written == _ANSWER:
-            if sections == _READS and len(reads) == 1:
+            if sections == _READS:
                 owner, place, words = reads[0]
-                count = len(words)
-                if count == 1:
-                    out.write(
-                        ANSWER_AND_ENTRY[1](index, elapsed, change, context[:8], 1, owner, place, 1, words[0])
-                    )
-                    return
-                if count < READY:
-                    out.write(
-                        ANSWER_AND_ENTRY[count](index, elapsed, change, context[:8], 1, owner, place, count, *words)
-                    )
-                    return
+                if len(words) == 1:
+                    # A capability pointer, nearly always; and then perhaps the end of a message.
+                    if len(reads) == 1:
+                        out.write(ANSWER_AND_1(index, elapsed, change, context[:8], 1, owner, place, 1, words[0]))
+                        return
+                    if len(reads) == 2:
+                        other, at, more = reads[1]
+                        if len(more) == 1:
+                            out.write(
+                                ANSWER_AND_1_1(
+                                    index, elapsed, change, context[:8],
+                                    2, owner, place, 1, words[0], other, at, 1, more[0],
+                                )
+                            )  # fmt: skip
+                            return
+                        if len(more) == 2:
+                            out.write(
+                                ANSWER_AND_1_2(
+                                    index, elapsed, change, context[:8],
+                                    2, owner, place, 1, words[0], other, at, 2, more[0], more[1],
+                                )
+                            )  # fmt: skip
+                            return
             out.write(HEAD_AND_ANSWER(index, elapsed, change, context[:8]))
         elif written:
             self._put_head_and_values(index, elapsed, change, _differences(log, context, registers))
@@ -313,6 +326,9 @@ class Encoder:
         if sections:
             if sections == _READS:
                 pack_buffer_words(out, reads)
+            elif sections == _CONSOLE:
+                out.write(U32.pack(len(effects.console)))
+                out.write(effects.console)
             else:
                 self._put_sections(effects, sections, [], None, b"")
 
@@ -366,14 +382,27 @@ class Encoder:
         out = self.out
         trap = effects.trap
         assert trap is not None
-        written = effects.registers
         who = (effects.thread, effects.next_thread)
         out.write(SHAPE_NUMBERS.pack(*who, trap.kind, effects.outcome, effects.error, effects.badge, sections))
-        pack_text(out, effects.fault)
-        pack_text(out, effects.reason)
+        if effects.explained:
+            pack_text(out, effects.fault)
+            pack_text(out, effects.reason)
+        else:
+            out.write(_NO_TEXTS)
         target = effects.target
-        pack_capabilities(out, [] if target is None else [target])
-        pack_capabilities(out, effects.extra_caps)
+        if target is None:
+            out.write(_NO_CAPABILITY)
+        else:
+            out.write(_ONE_CAPABILITY)
+            pack_capability(out, target)
+        extra_caps = effects.extra_caps
+        out.write(U16.pack(len(extra_caps)))
+        for capability in extra_caps:
+            pack_capability(out, capability)
+        if effects.answered and not effects.log:
+            out.write(ANSWERED.pack(2, effects.thread, 0, effects.thread, 1))
+            return
+        written = effects.registers
         out.write(U16.pack(len(written)))
         for owner, slot, _ in written:
             out.write(REGISTER.pack(owner, slot))
@@ -415,6 +444,11 @@ class Encoder:
                 pack_text(out, text)
         if outside is not None and outside.work:
             out.write(U32.pack(outside.work))
+
+
+def _explains(effects: Effects) -> bool:
+    """Whether the record says why something did not simply happen."""
+    return bool(effects.error or effects.reason or effects.fault or effects.error_words or effects.fault_words)
 
 
 def _simple(index: int, effects: Effects, sections: int) -> _Simple:
@@ -461,26 +495,10 @@ def _sections(effects: Effects, threads: list[ThreadEntry], outside: Outside | N
     return sections
 
 
-def _same_places(places: list[int], written: list[RegisterWrite]) -> bool:
-    """Whether values were written to these places."""
-    if len(places) != len(written):
-        return False
-    for at in range(len(places)):
-        owner, slot, _ = written[at]
-        if places[at] != owner << 8 | slot & 0xFF:
-            return False
-    return True
-
-
 def _differences(written: list[RegisterWrite], context: bytes, registers: int) -> list[int]:
     """What was written, each compared with what the trapping thread had in that register."""
-    found: list[int] = []
-    # A loop, because compiled ahead it is three times as fast as `zip` and `map`.
-    if len(written) <= _FEW:
-        for _, slot, value in written:
-            found.append(value ^ registers >> 32 * (slot % CONTEXT_WORDS) & 0xFFFF_FFFF)
-    else:
-        words = array("I", context)
-        for _, slot, value in written:
-            found.append(value ^ words[slot % CONTEXT_WORDS])
-    return found
+    if len(written) == 1:
+        _, slot, value = written[0]
+        return [value ^ registers >> 32 * (slot % CONTEXT_WORDS) & 0xFFFF_FFFF]
+    words = array("I", context)
+    return [value ^ words[slot % CONTEXT_WORDS] for _, slot, value in written]

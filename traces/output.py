@@ -11,6 +11,7 @@ from typing import Final
 
 from librt.strings import BytesWriter, read_i32_le, read_i64_le, write_i16_le, write_i32_le, write_i64_le
 from retrap.traces.codec import (
+    CAPABILITIES,
     CAPABILITY,
     ONE_ENTRY,
     PLACE,
@@ -97,10 +98,12 @@ def pack_buffer_words(out: BytesWriter, entries: list[BufferWords]) -> None:
         pack_words(out, words)
 
 
-def pack_capabilities(out: BytesWriter, capabilities: list[Capability | None]) -> None:
-    out.write(U16.pack(len(capabilities)))
-    for capability in capabilities:
-        kind, address, badge = capability or ("", 0, 0)
+def pack_capability(out: BytesWriter, capability: Capability | None) -> None:
+    kind, address, badge = capability or ("", 0, 0)
+    name = kind.encode("utf-8", "backslashreplace")
+    if len(name) < len(CAPABILITIES):
+        out.write(CAPABILITIES[len(name)].pack(len(name), name, address, badge))
+    else:
         pack_text(out, kind)
         out.write(CAPABILITY.pack(address, badge))
 

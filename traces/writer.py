@@ -222,6 +222,10 @@ class Recorder:
         self._path: Final = path if isinstance(path, Path) else None
         self._file: Final = str(path) if isinstance(path, Path) else "trace in memory"
         self._threads: Final = ThreadWatch(threads, release)
+        # What `ThreadWatch.changes` looks at first: nearly always that is all.
+        self._live: Final = threads
+        self._known: Final = self._threads.known
+        self._name_thread: Final = self._threads.name_thread
         self._digest: Final = digest
         self._interval: Final = header.digest_interval
         self._encoder: Final = Encoder()
@@ -266,18 +270,17 @@ class Recorder:
     def after(self, effects: Effects) -> None:
         """Record the kernel entry."""
         self._until_digest -= 1
-        watch = self._threads
         if (
             not self._until_digest
             or self._gathered.outside is not None
-            or len(watch.threads) != len(watch.known)
-            or effects.syscall == watch.name_thread
+            or len(self._live) != len(self._known)
+            or effects.syscall == self._name_thread
         ):
             digest = b""
             if not self._until_digest:
                 self._until_digest = self._interval
                 digest = self._digest()
-            self._put(effects, self._context, watch.changes(effects), self._gathered.take(), digest)
+            self._put(effects, self._context, self._threads.changes(effects), self._gathered.take(), digest)
             return
         self._encoder.add_entry(effects, self._context)
         self._count += 1
