@@ -115,6 +115,12 @@ def test_the_plan_is_what_the_real_kernel_of_that_release_did(path: Path, tmp_pa
     untypeds = [cap for cap in found.caps if cap.kind is CapKind.UNTYPED]
     assert [[cap.address, cap.size_bits, int(cap.device)] for cap in untypeds] == real["untypeds"]
     assert {name: span for name, span in regions(found).items() if name in real["regions"]} == real["regions"]
+    if "devices" in real:
+        # Before 4.0.0: (base, log2 of the frames' size, first and past-the-last slot) of each region.
+        data, count = load(found, "bootinfo"), len(real["devices"])
+        at = next(each.offset for each in found.release.bootinfo.lists if each.name == "deviceRegions")
+        assert [list(struct.unpack_from("<4I", data, at + 16 * index)) for index in range(count)] == real["devices"]
+        assert word(data, at - 4) == count
 
 
 def test_the_fixed_slots() -> None:
