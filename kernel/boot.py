@@ -148,7 +148,7 @@ class BootPlan:
     empty_slots: tuple[int, int]  # first and past-the-last free slot of the initial CNode
     kernel_irqs: tuple[int, ...] = (27,)  # interrupts that the kernel keeps for itself (its timer)
     globals_frame: int = 0  # physical; of the page at 0xffffc000 that shows the IPC buffer, until 3.2.0
-    kernel_devices: int = 0  # pages of devices that the kernel maps for itself, from 0xfff00000 on
+    kernel_pages: tuple[int, ...] = ()  # virtual addresses where the kernel maps devices for itself
     devices: tuple[DeviceRegion, ...] = field(default=())
     generic_timer: GenericTimer | None = None
     performance_monitors: PerformanceMonitors | None = None

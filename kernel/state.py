@@ -62,6 +62,14 @@ def _not_chosen(state: KernelState, thread: Tcb) -> None:
     raise NotImplementedError
 
 
+def _window(plan: BootPlan, hole: int) -> KernelWindow:
+    """What the kernel maps for itself."""
+    pages = [*plan.kernel_pages, VECTORS]
+    if plan.release.facts.kernel_stack_page:
+        pages.append(STACK)
+    return KernelWindow(plan.kernel_base, KERNEL_TABLE, frozenset(page >> 12 for page in pages), hole)
+
+
 def _exported(plan: BootPlan) -> int:
     """What of the generic timer and of the performance monitors the kernel lets user code use: `Counters`."""
     options, found = plan.options, 0
@@ -85,8 +93,11 @@ SLOT_SIZED: Final = -2  # the user chooses the number of slots (CapTable)
 KERNEL_TABLE: Final = 0xFFF0_0000
 """The last megabyte, which the kernel maps page by page: its devices from the bottom on, and the vectors."""
 
-KERNEL_DEVICES: Final = KERNEL_TABLE >> 12
-VECTORS: Final = 0xFFFF_0000 >> 12
+VECTORS: Final = 0xFFFF_0000
+STACK: Final = 0xFFFF_F000
+
+ASID_ENTRY: Final = 0xFF00_0000 >> 20
+"""Of a directory with an ASID: it holds the hardware ASID there (PD_ASID_SLOT), and so maps nothing."""
 
 
 @final
@@ -162,9 +173,8 @@ class KernelState:
         )
 
         # Address spaces: what the current thread sees; `no_space` is empty (invalid or no VSpace root).
-        pages = [KERNEL_DEVICES + index for index in range(plan.kernel_devices)]
-        self.window: Final = KernelWindow(plan.kernel_base, KERNEL_TABLE, frozenset((*pages, VECTORS)))
-        self.no_space: Final = AddressSpace(memory, self.window)
+        self.window: Final = _window(plan, ASID_ENTRY)
+        self.no_space: Final = AddressSpace(memory, _window(plan, -1))
         self.taken: tuple[int, ...] = ()
         """The running thread's registers as a system call found them: `registers.registers_taken`."""
         self.space: AddressSpace = self.no_space

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, final
 from retrap.kernel.effects import IDLE
 from retrap.kernel.policies import ThreadRegisters
 from retrap.machine.context import Slot
-from retrap.machine.space import READ
+from retrap.machine.space import EXECUTE, READ
 
 if TYPE_CHECKING:
     from retrap.kernel.abi.release import Facts
@@ -63,6 +63,6 @@ def choose(facts: Facts) -> ThreadRegisters:
 
 
 def show_globals_frame(state: KernelState, space: AddressSpace) -> None:
-    """Map the page into a new address space, in the releases that have it."""
+    """Map the page into a new address space, in the releases that have it. Nothing forbids to execute it there."""
     if state.plan.globals_frame:
-        space.map(GLOBALS_FRAME, state.plan.globals_frame, 12, READ)
+        space.map(GLOBALS_FRAME, state.plan.globals_frame, 12, READ | EXECUTE)

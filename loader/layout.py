@@ -29,7 +29,7 @@ from retrap.loader.errors import InputError
 from retrap.loader.image import Image
 from retrap.loader.manifest import Manifest
 from retrap.loader.pieces import device_frame_bits, device_frames, place_in_pieces
-from retrap.loader.platform import ADDRESS_SPACE, PAGE, Platform, Span, performance_monitors
+from retrap.loader.platform import ADDRESS_SPACE, PAGE, PPTR_TOP, Platform, Span, performance_monitors
 from retrap.loader.settle import Warn, settle, unheard
 from retrap.machine.space import EXECUTE, READ, WRITE
 
@@ -107,7 +107,7 @@ def plan(image: Image, manifest: Manifest, warn: Warn = unheard) -> BootPlan:
             for device in platform.devices
             if not device.kernel_only
         ),
-        kernel_devices=sum(device.kernel_only for device in platform.devices) + manifest.options.printing,
+        kernel_pages=_kernel_pages(manifest),
         generic_timer=platform.generic_timer,
         performance_monitors=performance_monitors(platform.cpu),
         clock_hz=platform.clock_hz,
@@ -154,6 +154,15 @@ def _globals_frame(manifest: Manifest) -> int:
     kernel = manifest.platform.kernel
     shown = manifest.release.facts.ipc_buffer_pointer == "globals-frame"
     return kernel.base + kernel.size - PAGE if shown else 0
+
+
+def _kernel_pages(manifest: Manifest) -> tuple[int, ...]:
+    """Virtual addresses of the kernel's own devices: where the platform says, or one after the other."""
+    kernel, printing = manifest.platform.kernel, manifest.options.printing
+    if kernel.device_pages and manifest.release.facts.kernel_device_pages == "platform":
+        return (*kernel.device_pages, kernel.console_page) if printing else kernel.device_pages
+    count = sum(device.kernel_only for device in manifest.platform.devices) + printing
+    return tuple(PPTR_TOP + index * PAGE for index in range(count))
 
 
 def _page_up(address: int) -> int:

@@ -321,4 +321,6 @@ def _kernel_region(
         virtual_base=_or(given(override.virtual_base), place.virtual_base),
         size=_or(given(override.size), image.size),
         boot_size=_or(given(override.boot_size), image.boot_size),
+        device_pages=tuple(place.device_pages),
+        console_page=place.console_page,
     )

@@ -51,13 +51,17 @@ class Span:
 class KernelRegion:
     """Where the kernel image lies: physically at `base`, virtually at `virtual_base` (= end of user space).
 
-    `size` is the whole image, `boot_size` its first part, which becomes an untyped after boot.
+    `size` is the whole image, `boot_size` its first part, which becomes an untyped after boot. Kernels until
+    10.1.1 map their devices at the virtual addresses `device_pages`, and the console at `console_page` if they
+    print; none: like later ones.
     """
 
     base: int
     virtual_base: int
     size: int
     boot_size: int
+    device_pages: tuple[int, ...] = ()
+    console_page: int = 0
 
     @property
     def offset(self) -> int:

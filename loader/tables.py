@@ -67,11 +67,19 @@ class KernelImageTable(_Table, frozen=True):
     boot_size: Annotated[Size, Meta(description="Bytes of its first part, given back after boot.")]
 
 
-class KernelPlaceTable(_Table, frozen=True):
+class KernelPlaceTable(_Table, frozen=True, kw_only=True):
     """Where kernels lie on a platform."""
 
     base: Annotated[Address, Meta(description="Physical address of the image.")]
     virtual_base: Annotated[Address, Meta(description="Its virtual address; user space ends there.")]
+    device_pages: Annotated[
+        list[Address],
+        Meta(
+            description="Virtual addresses where kernels until 10.1.1 map their devices (kernel_devices); "
+            "empty: from 0xfff00000 on, as later ones."
+        ),
+    ] = msgspec.field(default_factory=list)
+    console_page: Annotated[Address, Meta(description="The same for the console, if they print.")] = 0
     images: Annotated[list[KernelImageTable], Meta(min_length=1, description="Extents by release and build.")]
 
 

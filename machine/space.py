@@ -32,15 +32,17 @@ class SpaceListener:
 
 @final
 class KernelWindow:
-    """Where the kernel is mapped in every address space, without user access: sections in `[base, end)`, and the
-    single `pages` (virtual page numbers) in a page table above. It only shows in the status of faults."""
+    """Where the kernel is mapped in every address space, without user access: sections in `[base, end)`, but for
+    the megabyte (virtual address >> 20) `hole`, if that is not -1; and the single `pages` (virtual page numbers)
+    in a page table above. It only shows in the status of faults."""
 
-    __slots__ = ("base", "end", "pages")
+    __slots__ = ("base", "end", "hole", "pages")
 
-    def __init__(self, base: int, end: int, pages: frozenset[int]) -> None:
+    def __init__(self, base: int, end: int, pages: frozenset[int], hole: int = -1) -> None:
         self.base: Final = base
         self.end: Final = end
         self.pages: Final = pages
+        self.hole: Final = hole
 
 
 @final
@@ -106,6 +108,8 @@ class AddressSpace:
         window = self.window
         if window is not None and address >= window.base:
             if address < window.end:
+                if address >> 20 == window.hole:
+                    return FaultStatus.TRANSLATION_SECTION
                 return FaultStatus.PERMISSION_SECTION
             return FaultStatus.PERMISSION_PAGE if address >> 12 in window.pages else FaultStatus.TRANSLATION_PAGE
         if address >> 20 in self.tables:

@@ -76,6 +76,8 @@ V1_0_3: Final = Release(
         page_flush_checks_mapping=False,
         get_address_answers_calls_only=False,
         asid_pool_count=256,
+        kernel_device_pages="platform",
+        kernel_stack_page=True,
         irq_number_bits=32,
         boot_slot_order="frames",
         root_objects_in_one_block=False,
@@ -186,7 +188,13 @@ V4_0_0: Final = replace(
     ),
 )
 
-V5_0_0: Final = replace(V4_0_0, name="5.0.0", tag="5.0.0", bootinfo=boot.BOOTINFO_5)
+V5_0_0: Final = replace(
+    V4_0_0,
+    name="5.0.0",
+    tag="5.0.0",
+    bootinfo=boot.BOOTINFO_5,
+    facts=replace(V4_0_0.facts, kernel_stack_page=False),
+)
 V5_1_0: Final = replace(V5_0_0, name="5.1.0", tag="5.1.0")
 V5_2_0: Final = replace(V5_1_0, name="5.2.0", tag="5.2.0", syscalls=calls.CALLS_5_2)
 
@@ -268,6 +276,7 @@ V11_0_0: Final = replace(
         root_objects_in_one_block=True,
         all_device_memory=True,
         device_tree="page-aligned",
+        kernel_device_pages="in-order",
     ),
 )
 

@@ -179,6 +179,16 @@ NOTES: Final[Mapping[str, FactNote]] = MappingProxyType(
             "how many ASID pools can exist, 1024 address spaces each",
             {"4.0.0": "include/arch/arm/arch/32/mode/object/structures.h"},
         ),
+        "kernel_device_pages": FactNote(
+            "which pages from 0xfff00000 on the kernel maps for its devices, so that user accesses are permission "
+            "faults: those that its source names for the platform, or one after the other",
+            {"11.0.0": "include/arch/arm/arch/32/mode/hardware.h"},
+        ),
+        "kernel_stack_page": FactNote(
+            "the kernel's stack is mapped at 0xfffff000, so that user accesses are permission faults; after that, "
+            "nothing is mapped there",
+            {"5.0.0": "src/arch/arm/32/kernel/vspace.c"},
+        ),
         "irq_number_bits": FactNote(
             "IRQControl cuts interrupt numbers to so many bits before it checks them (GIC platforms)",
             {"3.0.0": "src/object/interrupt.c", "8.0.0": "src/object/interrupt.c"},

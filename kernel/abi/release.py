@@ -170,6 +170,8 @@ class Facts:
     page_flush_checks_mapping: bool = True  # a stale frame capability is refused; before, the kernel crashed
     get_address_answers_calls_only: bool = True  # before: Page_GetAddress wrote r1 and r2 even for a Send
     asid_pool_count: int = 128  # how many ASID pools can exist
+    kernel_device_pages: Literal["platform", "in-order"] = "in-order"  # which of the last megabyte's are mapped
+    kernel_stack_page: bool = False  # the kernel's stack is a page at 0xfffff000
     # Interrupts.
     irq_number_bits: int = 32  # IRQControl looks at that many bits of the interrupt number, GIC platforms
     # Booting.

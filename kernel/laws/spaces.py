@@ -25,7 +25,7 @@ from retrap.kernel.vspace import (
     PageTable,
     directory_of,
 )
-from retrap.machine.space import READ, SECTION
+from retrap.machine.space import EXECUTE, READ, SECTION
 
 
 def asids_agree_with_directories(survey: Survey) -> Iterator[str]:
@@ -112,8 +112,8 @@ def spaces_show_the_tables(survey: Survey) -> Iterator[str]:
     for directory in _directories(survey):
         expected: dict[int, int] = {}
         if survey.state.plan.globals_frame:
-            # The kernel's own page, which user code may read.
-            expected[GLOBALS_FRAME >> SMALL_PAGE_BITS] = survey.state.plan.globals_frame >> 12 << 4 | READ
+            # The kernel's own page, which user code may read and execute.
+            expected[GLOBALS_FRAME >> SMALL_PAGE_BITS] = survey.state.plan.globals_frame >> 12 << 4 | READ | EXECUTE
         for virtual, bits, entry in _mapped_entries(directory):
             page_bits = SECTION_BITS if bits >= SECTION_BITS else SMALL_PAGE_BITS
             inside = virtual & ((1 << bits) - 1)

@@ -132,3 +132,24 @@ def test_objects_one_by_one() -> None:
     assert len(pieces.left()) == 2
     assert device_frame_bits(Span(0x0010_0000, 0x20_0000)) == 20
     assert device_frame_bits(Span(0x0010_0000, 0x20_1000)) == 12
+
+
+@pytest.mark.parametrize(
+    ("platform", "release", "printing", "pages"),
+    [
+        # include/plat/{imx6,zynq7000}/plat/machine/devices.h of the tags, and what their kernel_devices uses of it.
+        ("zynq7000", "1.0.4", True, [1, 2, 3, 4]),
+        ("zynq7000", "10.1.1", True, [1, 2, 3, 4]),
+        ("zynq7000", "10.1.1", False, [2, 3, 4]),
+        ("sabre", "1.0.3", True, [1, 3, 4, 5]),
+        ("sabre", "10.1.1", False, [3, 4, 5]),
+        # include/arch/arm/arch/32/mode/hardware.h: KDEV_PPTR, and one page after the other.
+        ("zynq7000", "11.0.0", True, [0, 1, 2, 3]),
+        ("sabre", "16.0.0", False, [0, 1, 2]),
+        # No kernel until 10.1.1 knew this platform: it is like later ones.
+        ("qemu-arm-virt", "3.2.0", True, [0, 1, 2]),
+    ],
+)
+def test_where_the_kernel_maps_its_devices(platform: str, release: str, printing: bool, pages: list[int]) -> None:
+    made = boot(release, platform__name=platform, kernel__printing=printing)
+    assert sorted(made.kernel_pages) == [0xFFF0_0000 + (page << 12) for page in pages]
