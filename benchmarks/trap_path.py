@@ -87,7 +87,6 @@ class Bench:
                 kernel.context.words[:8] = registers
                 buffer[5 : 5 + len(words)] = words
                 if recorded:
-                    recorder.before(kernel.context)
                     enter(SVC, now)
                     recorder.after(kernel.effects)
                 else:
@@ -120,7 +119,6 @@ class Bench:
         for _ in range(FRAME_RECORDS):
             self.time += 100
             kernel.context.words[:8] = registers
-            self.recorder.before(kernel.context)
             kernel.enter(SVC, self.time)
             start = time.perf_counter_ns()
             self.recorder.after(kernel.effects)

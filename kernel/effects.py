@@ -67,13 +67,15 @@ class Effects:
     """
 
     __slots__ = (
-        "_why", "answered", "badge", "buffer_writes", "console", "extra_caps", "log", "next_thread", "outcome",
-        "reads", "syscall", "target", "thread", "time", "trap",
+        "_why", "answered", "badge", "buffer_writes", "console", "context", "extra_caps", "log", "next_thread",
+        "outcome", "reads", "syscall", "target", "thread", "time", "trap",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.time = 0  # retired instructions at the trap
         self.thread = 0  # number of the thread that trapped
+        self.context = b""
+        """Its registers at the trap: the bytes of `machine.context.Context.head`."""
         self.trap: Trap | None = None
         self.syscall = 0  # r7 as a signed number; 0 if the trap is not a system call
         self.badge = 0

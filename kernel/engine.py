@@ -149,7 +149,9 @@ class Kernel:
         thread = state.current
         effects = state.effects
         effects.begin(time, thread.number, trap)
-        words = thread.context.words
+        context = thread.context
+        words = context.words
+        head = effects.context = context.head.tobytes()
         kind = trap.kind
         hop = state.hop
         hop.taken = False
@@ -158,7 +160,7 @@ class Kernel:
             if kind is _SVC:
                 # The kernel takes the system call to be four bytes before where it returns to, which in Thumb
                 # state is the instruction before it.
-                taken = state.taken = registers_taken(words)
+                taken = state.taken = registers_taken(head)
                 following = taken[TAKEN_PC] + (2 if taken[TAKEN_THUMB] else 4) & 0xFFFF_FFFF
                 words[PC] = following
                 words[RESTART_PC] = following - 4 & 0xFFFF_FFFF

@@ -30,9 +30,9 @@ THUMB: Final = ContextSlot.THUMB
 CPSR: Final = -1
 """Stands for the packed CPSR where a context slot is named."""
 
-registers_taken: Final[Callable[[memoryview], tuple[int, ...]]] = struct.Struct("=8I28xI24xI").unpack_from
-"""What the kernel looks at when a system call comes, in one go: r0 … r7, then PC and Thumb (`TAKEN_PC`,
-`TAKEN_THUMB`)."""
+registers_taken: Final[Callable[[bytes], tuple[int, ...]]] = struct.Struct("=8I28xI24xI").unpack_from
+"""What the kernel looks at in `Context.head` when a system call comes, in one go: r0 … r7, then PC and Thumb
+(`TAKEN_PC`, `TAKEN_THUMB`)."""
 TAKEN_PC: Final = 8
 TAKEN_THUMB: Final = 9
 assert PC == 15 and THUMB == 22

@@ -256,9 +256,7 @@ class Session:
                     deadline = min(next_tick, bus.next_event, last)
                     if not ticks:
                         continue  # a device's business, the limit, or a backend that came back early
-            if recorder is not None:
-                recorder.before(kernel.context)
-            else:
+            if recorder is None:
                 for watcher in watchers:
                     watcher.before(kernel.context)
             kernel.enter(trap, now)

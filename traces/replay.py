@@ -191,14 +191,12 @@ class Comparer:
         self._expected: Final[Iterator[Record]] = iter(reader)
         self._watch: Final = ThreadWatch(threads, release)
         self._digest: Final = digest
-        self._context = b""
         self._gathered: Final = Gathered()
         self._over = False
         self.report: Final = ReplayReport("cpu", complete=reader.complete)
 
     def before(self, context: Context) -> None:
-        """Keep the registers with which the kernel is entered."""
-        self._context = context.words[:CONTEXT_WORDS].tobytes()
+        """Nothing to do: the effects will have the registers."""
 
     def interrupt(self, irq: int) -> None:
         """A device's interrupt: the next kernel entry is for it."""
@@ -227,7 +225,7 @@ class Comparer:
             self._over = True
             # A torn trace just ends; after a complete one there should be nothing.
             if self.report.complete:
-                actual = record_of(self.report.records, effects, self._context)
+                actual = record_of(self.report.records, effects, effects.context)
                 mismatch = Mismatch("record", "none: the trace ends", "one more")
                 self.report.add(Divergence(actual.number, actual.time, actual.thread, [mismatch], None, actual))
             return
@@ -236,7 +234,7 @@ class Comparer:
         if expected.digest:
             digest = self._digest()
             self.report.digests += 1
-        actual = record_of(expected.number, effects, self._context)
+        actual = record_of(expected.number, effects, effects.context)
         actual.threads = changes
         actual.outside = outside
         actual.digest = digest

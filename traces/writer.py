@@ -127,7 +127,6 @@ class Watch:
         self._report: Final = report
         self._gathered: Final = Gathered()
         self._number = 0
-        self._context = b""
 
     def interrupt(self, irq: int) -> None:
         """A device's interrupt: the next kernel entry is for it."""
@@ -146,12 +145,11 @@ class Watch:
         self._gathered.now.warnings.append(text)
 
     def before(self, context: Context) -> None:
-        """Keep the registers with which the kernel is entered."""
-        self._context = context.head.tobytes()
+        """Nothing to do: the effects will have the registers."""
 
     def after(self, effects: Effects) -> None:
         """Report the entry."""
-        record = record_of(self._number, effects, self._context)
+        record = record_of(self._number, effects, effects.context)
         record.threads = self._threads.changes(effects)
         record.outside = self._gathered.take()
         self._number += 1
@@ -230,7 +228,6 @@ class Recorder:
         self._interval: Final = header.digest_interval
         self._encoder: Final = Encoder()
         self._bytes: Final = self._encoder.out
-        self._context = b""
         self._gathered: Final = Gathered()
         self._count = 0
         self._time = 0
@@ -248,8 +245,7 @@ class Recorder:
         return self._container.records + self._count
 
     def before(self, context: Context) -> None:
-        """Keep the registers with which the kernel is entered."""
-        self._context = context.head.tobytes()
+        """Nothing to do: the effects will have the registers."""
 
     def interrupt(self, irq: int) -> None:
         """A device's interrupt: the next kernel entry is for it."""
@@ -280,9 +276,9 @@ class Recorder:
             if not self._until_digest:
                 self._until_digest = self._interval
                 digest = self._digest()
-            self._put(effects, self._context, self._threads.changes(effects), self._gathered.take(), digest)
+            self._put(effects, effects.context, self._threads.changes(effects), self._gathered.take(), digest)
             return
-        self._encoder.add_entry(effects, self._context)
+        self._encoder.add_entry(effects, effects.context)
         self._count += 1
         if self._count == FRAME_RECORDS or len(self._bytes) >= FRAME_BYTES:
             self._end_frame(effects.time)

@@ -114,7 +114,7 @@ def test_many_frames_can_be_entered_anywhere() -> None:
         context.words[4] = number
         if number == FRAME_RECORDS + 5:
             threads.append(samples.FakeThread(1, 0x4000_1000, "late"))
-        recorder.before(context)
+        effects.context = context.head.tobytes()
         recorder.after(effects)
     assert recorder.records == total
     recorder.close(effects.time, "halted", bytes(16))
@@ -140,7 +140,7 @@ def test_renamed_threads_are_noted() -> None:
     recorder = Recorder(stream, samples.header(), samples.IMAGE, threads, samples.RELEASE, lambda: bytes(16))
     context, effects = samples.entry("DebugNameThread")
     threads[0].name = "root"
-    recorder.before(context)
+    effects.context = context.head.tobytes()
     recorder.after(effects)
     recorder.close(0, "halted", bytes(16))
     reader = samples.read(stream.getvalue())
@@ -152,7 +152,7 @@ def test_a_file_is_partial_until_it_is_closed(tmp_path: Path) -> None:
     path = tmp_path / "run.rtr"
     recorder = Recorder(path, samples.header(), samples.IMAGE, [], samples.RELEASE, lambda: bytes(16))
     context, effects = samples.entry("Yield")
-    recorder.before(context)
+    effects.context = context.head.tobytes()
     recorder.after(effects)
     assert [p.name for p in tmp_path.iterdir()] == ["run.rtr.partial"]
     recorder.close(100, "halted", bytes(16))
@@ -166,7 +166,7 @@ def test_an_abandoned_run_can_be_read_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "run.rtr"
     recorder = Recorder(path, samples.header(), samples.IMAGE, [], samples.RELEASE, lambda: bytes(16))
     for context, effects in samples.sample_entries():
-        recorder.before(context)
+        effects.context = context.head.tobytes()
         recorder.after(effects)
     recorder.abandon()
     assert not path.exists()
@@ -326,7 +326,7 @@ def test_whole_frames_are_in_the_file_before_it_is_closed(tmp_path: Path) -> Non
     recorder = Recorder(path, samples.header(), samples.IMAGE, [], samples.RELEASE, lambda: bytes(16))
     context, effects = samples.entry("Yield")
     for _ in range(FRAME_RECORDS + 1):
-        recorder.before(context)
+        effects.context = context.head.tobytes()
         recorder.after(effects)
     with Reader(tmp_path / "run.rtr.partial") as reader:
         assert (reader.complete, len(reader)) == (False, FRAME_RECORDS)
@@ -358,6 +358,6 @@ def test_a_full_disk_is_a_trace_error(place: str) -> None:
         recorder = Recorder(stream, samples.header(), samples.IMAGE, [], samples.RELEASE, lambda: bytes(16))
         stream.full = True
         for _ in range(FRAME_RECORDS if place == "frame" else 1):
-            recorder.before(context)
+            effects.context = context.head.tobytes()
             recorder.after(effects)
         recorder.close(0, "halted", bytes(16))

@@ -141,7 +141,7 @@ def record_entries(
         stream, header(interval, inputs), IMAGE, threads, RELEASE, lambda: bytes(16), [data for _, data in inputs]
     )
     for context, effects in entries:
-        recorder.before(context)
+        effects.context = context.head.tobytes()
         recorder.after(effects)
     recorder.close(entries[-1][1].time if entries else 0, "halted", b"\x11" * 16)
     return stream.getvalue()
