@@ -36,7 +36,7 @@ _DONE: Final = Outcome.DONE
 
 
 @final
-class _Why:
+class Why:
     """What is to be said of an entry that did not simply do what it was asked for."""
 
     __slots__ = ("error", "error_words", "fault", "fault_words", "reason")
@@ -49,7 +49,7 @@ class _Why:
         self.reason = ""
 
 
-_NO_REASON: Final = _Why()
+_NO_REASON: Final = Why()
 """Of an entry that did; never written to."""
 
 
@@ -67,8 +67,8 @@ class Effects:
     """
 
     __slots__ = (
-        "_why", "answered", "badge", "buffer_writes", "console", "context", "extra_caps", "log", "next_thread",
-        "outcome", "reads", "syscall", "target", "thread", "time", "trap",
+        "answered", "badge", "buffer_writes", "console", "context", "extra_caps", "log", "next_thread", "outcome",
+        "reads", "syscall", "target", "thread", "time", "trap", "why",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -89,7 +89,8 @@ class Effects:
         self.buffer_writes: list[tuple[int, int, list[int]]] = []
         self.console = bytearray()
         self.outcome = Outcome.DONE
-        self._why: _Why | None = None
+        self.why: Why | None = None
+        """None if there is no error, no fault and no reason: then no need to ask for each."""
         self.next_thread = 0  # thread that runs next, or IDLE
 
     def begin(self, time: int, thread: int, trap: Trap) -> None:
@@ -112,22 +113,17 @@ class Effects:
         if self.console:
             self.console = bytearray()
         self.outcome = _DONE
-        self._why = None
+        self.why = None
 
-    @property
-    def explained(self) -> bool:
-        """Whether there may be an error, a fault or a reason."""
-        return self._why is not None
-
-    def _explain(self) -> _Why:
-        why = self._why
+    def _explain(self) -> Why:
+        why = self.why
         if why is None:
-            why = self._why = _Why()
+            why = self.why = Why()
         return why
 
     @property
     def error(self) -> int:
-        return (self._why or _NO_REASON).error
+        return (self.why or _NO_REASON).error
 
     @error.setter
     def error(self, number: int) -> None:
@@ -135,7 +131,7 @@ class Effects:
 
     @property
     def error_words(self) -> list[int]:
-        return (self._why or _NO_REASON).error_words
+        return (self.why or _NO_REASON).error_words
 
     @error_words.setter
     def error_words(self, words: list[int]) -> None:
@@ -143,7 +139,7 @@ class Effects:
 
     @property
     def fault(self) -> str:
-        return (self._why or _NO_REASON).fault
+        return (self.why or _NO_REASON).fault
 
     @fault.setter
     def fault(self, name: str) -> None:
@@ -151,7 +147,7 @@ class Effects:
 
     @property
     def fault_words(self) -> list[int]:
-        return (self._why or _NO_REASON).fault_words
+        return (self.why or _NO_REASON).fault_words
 
     @fault_words.setter
     def fault_words(self, words: list[int]) -> None:
@@ -159,7 +155,7 @@ class Effects:
 
     @property
     def reason(self) -> str:
-        return (self._why or _NO_REASON).reason
+        return (self.why or _NO_REASON).reason
 
     @reason.setter
     def reason(self, sentence: str) -> None:

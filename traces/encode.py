@@ -210,7 +210,7 @@ class Encoder:
 
     def add_entry(self, effects: Effects, context: bytes) -> None:
         """As `add`, of an entry with nothing besides."""
-        if effects.trap is not SVC or (effects.explained and _explains(effects)):
+        if effects.trap is not SVC or (effects.why is not None and _explains(effects)):
             self._add_any(effects, context, [], None, b"")
             return
         thread = self._last
@@ -384,7 +384,7 @@ class Encoder:
         assert trap is not None
         who = (effects.thread, effects.next_thread)
         out.write(SHAPE_NUMBERS.pack(*who, trap.kind, effects.outcome, effects.error, effects.badge, sections))
-        if effects.explained:
+        if effects.why is not None:
             pack_text(out, effects.fault)
             pack_text(out, effects.reason)
         else:
