@@ -151,9 +151,7 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> bool:
         if call:
             if reply is None and not effects.log:
                 # The empty reply, as in `_reply_from_kernel`.
-                words = thread.context.words
-                words[BADGE] = 0
-                words[INFO] = 0
+                thread.context.first[0] = 0
                 effects.answered = True
             else:
                 _reply_from_kernel(state, 0, reply)
@@ -161,22 +159,25 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> bool:
     return True
 
 
+assert (BADGE, INFO) == (0, 1)  # `Context.first`
+
+
 def _reply_from_kernel(state: KernelState, label: int, message: list[int] | None) -> None:
     """The answer to a Call of the running thread: only the words of the message are written."""
     thread = state.current
-    words = thread.context.words
     effects = state.effects
     log = effects.log
-    words[BADGE] = 0
     number = thread.number
     if not message and not label:
-        words[INFO] = 0
+        thread.context.first[0] = 0
         if log:
             log.append((number, BADGE, 0))
             log.append((number, INFO, 0))
         else:
             effects.answered = True
         return
+    words = thread.context.words
+    words[BADGE] = 0
     log.append((number, BADGE, 0))
     length = write_message(state, thread, message) if message else 0
     info = message_info(label, 0, 0, length)

@@ -62,11 +62,13 @@ class Counters:
 class Context:
     """One thread's registers: a window of the arena. `words[Slot.X]` reads and writes 32-bit values."""
 
-    __slots__ = ("address", "handle", "head", "words")
+    __slots__ = ("address", "first", "handle", "head", "words")
 
     def __init__(self, words: memoryview, address: int) -> None:
         self.words: Final = words
         self.head: Final = words[:HEAD_WORDS]
+        self.first: Final = words[:2].cast("B").cast("Q")
+        """R0 and R1 as one number, R0 its lower half."""
         self.address: Final = address  # host address of word 0, for compiled code
         self.handle: Final[Any] = address  # the same as a Python object also when compiled ahead
 
