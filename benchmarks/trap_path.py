@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "tests" / "kernel"))
 
 from kernel_driver import CNODE, FREE, UNTYPED, VSPACE  # noqa: E402
 from retrap.machine.traps import SVC  # noqa: E402
-from retrap.tools import collecting  # noqa: E402
+from retrap.tools import process  # noqa: E402
 from retrap.tools.build import description  # noqa: E402
 from retrap.traces.schema import Header  # noqa: E402
 from retrap.traces.writer import DIGEST_INTERVAL, FRAME_RECORDS, Recorder  # noqa: E402
@@ -235,7 +235,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=40)
     repeats = parser.parse_args().repeats
     out = sys.stdout
-    collecting.rarely()  # as the command does
+    process.collect_rarely()  # as the command does
     made = min(timeit.repeat("Step(1, 2, 3)", globals={"Step": Small}, number=100, repeat=3000)) * 10_000_000
     out.write(f"retrap is {description()}; this machine makes a small object of plain Python in {made:.0f} ns\n")
     out.write(f"{'µs per kernel entry':<34}{'kernel':>9}{'recorded':>10}\n")

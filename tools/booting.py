@@ -26,6 +26,7 @@ from retrap.tools import devices as user_devices
 from retrap.tools.errors import Status, UsageError
 from retrap.tools.junit import Suite
 from retrap.tools.junit import report as junit_report
+from retrap.tools.process import keep_buffers
 from retrap.tools.serial_input import Live, is_file, unbuffered
 from retrap.tools.session import End, Session, SessionResult, Watcher
 from retrap.tools.tiers import compiled_code
@@ -464,6 +465,8 @@ def command(
 
         report = printer(prepared.plan.release, lambda line: write_error(line + "\n"))
 
+    if trace is not None:
+        keep_buffers()
     with contextlib.nullcontext() if stdin is None else unbuffered(stdin):
         result = run(
             prepared, trace=trace, backend=backend, check=check, console=write_console, report=report, junit=junit,

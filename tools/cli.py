@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Final
 
-from retrap.tools import collecting, quick
+from retrap.tools import process, quick
 from retrap.tools.errors import EngineBug, Status, UsageError
 
 BUG: Final = "this is a bug in retrap: please report it with the image, the manifest and this line"
@@ -17,7 +17,7 @@ BUG: Final = "this is a bug in retrap: please report it with the image, the mani
 
 def main() -> None:
     """Entry point of the `retrap` command: runs a verb, turns failures into one line and an exit status."""
-    collecting.rarely()
+    process.collect_rarely()
     sys.exit(run_command(sys.argv[1:]))
 
 
