@@ -36,8 +36,10 @@ def cold_start(cache: str, repeats: int = 7) -> float:
 
 def figures(rounds: int) -> dict[str, float]:
     """Every figure, by its title, of the copy of retrap that this process imports."""
-    from retrap.tools import boot, replay
+    from retrap.tools import boot, process, replay
 
+    process.collect_rarely()  # as the command does
+    process.keep_buffers()
     found: dict[str, float] = {}
     found["boot hello, without the code cache, s"] = cold_start("off")
     with tempfile.TemporaryDirectory() as cache:
