@@ -58,7 +58,8 @@ _RESTART: Final = ThreadState.RESTART
 
 @final
 class Kernel:
-    """One booted kernel. `state` is for the kernel's own files and for tests."""
+    """One booted kernel. `state` is for the kernel's own files, for tests, and for the run loop, to which the
+    properties below would cost too much."""
 
     def __init__(self, plan: BootPlan, memory: PhysicalMemory, arena: ContextArena) -> None:
         """Instantiate the plan: objects, capabilities, mappings, loaded bytes, the initial thread."""

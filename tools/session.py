@@ -179,13 +179,14 @@ class Session:
         self, watchers: tuple[Watcher, ...], console: Callable[[bytes], None] | None, limit: int | None
     ) -> End:
         kernel, cpu, tick, bus = self.kernel, self.cpu, self.tick, self.bus
+        state = kernel.state
         clock = self.memory.clock
         effects = kernel.effects
         next_tick = (cpu.retired // tick + 1) * tick
         last = limit if limit is not None else NEVER
         interrupt = TrapKind.INTERRUPT
-        sent = self.serial.sent
-        pending = bus.pending(kernel.edge_irqs)
+        sent, checking, hop = self.serial.sent, self.check != "off", Change.HOP
+        pending = bus.pending(state.edge_irqs)
         deadline = min(next_tick, bus.next_event, last)
         relaying = self._relaying(watchers)
         recorder = None  # of most runs the only watcher: compiled ahead, its methods are called directly
@@ -195,19 +196,19 @@ class Session:
             now = cpu.retired
             if self.interrupted:
                 return End.INTERRUPTED
-            ready = pending & ~kernel.masked_irqs if pending else 0
+            ready = pending & ~state.masked_irqs if pending else 0
             if ready:
                 if now >= last:
                     return End.LIMIT
                 irq = (ready & -ready).bit_length() - 1
                 bus.taken(irq)
-                pending = bus.pending(kernel.edge_irqs)
+                pending = bus.pending(state.edge_irqs)
                 for watcher in watchers:
                     watcher.interrupt(irq)
                 kernel.raise_irq(irq)
                 trap = INTERRUPT
             else:
-                if kernel.current.number == IDLE:
+                if state.current.number == IDLE:
                     wake = self._wake(next_tick, last)
                     if isinstance(wake, End):
                         return wake
@@ -227,14 +228,14 @@ class Session:
                             continue
                         trap = relayed
                     else:
-                        trap = cpu.run(kernel.context, kernel.space, deadline - now)
+                        trap = cpu.run(state.current.context, state.space, deadline - now)
                     now = cpu.retired
                     if now >= bus.next_event and trap.kind is not interrupt:
                         # The instruction that trapped retired just when a device's event was due: its interrupt
                         # waits while the kernel works, and a long operation is preempted for it.
                         bus.serve(now)
-                        self._raise_while_working(bus.pending(kernel.edge_irqs) & ~kernel.masked_irqs)
-                        pending = bus.pending(kernel.edge_irqs)
+                        self._raise_while_working(bus.pending(state.edge_irqs) & ~state.masked_irqs)
+                        pending = bus.pending(state.edge_irqs)
                         deadline = min(next_tick, bus.next_event, last)
                 elif now >= last:
                     return End.LIMIT
@@ -252,25 +253,25 @@ class Session:
                         if self.source is not None:
                             self._listen(now)
                     clock.stop = False
-                    pending = bus.pending(kernel.edge_irqs)
+                    pending = bus.pending(state.edge_irqs)
                     deadline = min(next_tick, bus.next_event, last)
                     if not ticks:
                         continue  # a device's business, the limit, or a backend that came back early
             if recorder is None:
                 for watcher in watchers:
-                    watcher.before(kernel.context)
+                    watcher.before(state.current.context)
             kernel.enter(trap, now)
             self.traps += 1
             if cpu.retired != now:
                 now = cpu.retired  # the kernel has worked for long
-                pending = bus.pending(kernel.edge_irqs)
+                pending = bus.pending(state.edge_irqs)
                 deadline = min(next_tick, bus.next_event, last)
             if recorder is not None:
                 recorder.after(effects)
             else:
                 for watcher in watchers:
                     watcher.after(effects)
-            if relaying is not None and (kernel.change == Change.HOP or relaying.relays.live):
+            if relaying is not None and (kernel.change == hop or relaying.relays.live):
                 relaying.after()
             if effects.console:
                 if console is not None:
@@ -278,21 +279,19 @@ class Session:
                 if not self.serial.printed:
                     # The kernel uses the same UART, whose transmitter may have an interrupt for that.
                     self.serial.printed = True
-                    if bus.irqs & ~kernel.masked_irqs:
+                    if bus.irqs & ~state.masked_irqs:
                         bus.look(now)
-                        pending = bus.pending(kernel.edge_irqs)
+                        pending = bus.pending(state.edge_irqs)
                         deadline = min(next_tick, bus.next_event, last)
             if sent:
                 # What went through a UART comes out at the next kernel entry.
                 if console is not None:
                     console(bytes(sent))
                 sent.clear()
-            if self.check != "off":
+            if checking:
                 self._verify()
-            if kernel.crashed:
-                return End.CRASHED
-            if kernel.halted:
-                return End.HALTED
+            if state.halted:
+                return End.CRASHED if state.crashed else End.HALTED
 
     def _raise_while_working(self, ready: int) -> None:
         """Make interrupts known to the kernel before an entry that is not theirs."""
