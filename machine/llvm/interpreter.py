@@ -14,7 +14,7 @@ from typing import Final
 from retrap.machine.context import Slot
 from retrap.machine.ir.ops import Op
 from retrap.machine.ir.tape import BYTES, NAMES, PURE, SIZES, VALUES
-from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env, Exit, Sheet
+from retrap.machine.llvm.layout import JUMP_SEARCH, Env, Exit, Sheet
 from retrap.machine.llvm.nodes import Node
 from retrap.machine.llvm.rules import RULES, Emitter
 from retrap.machine.llvm.sheets import HANDLERS, INTERPRETER, RESUME
@@ -73,12 +73,13 @@ ret i64 %came"""
 
 def _leave(why: Exit) -> str:
     """Back to who called, with PC where it stands."""
-    return f"""%pcx.p = getelementptr i8, ptr %c, i64 {Slot.PC * 4}
-%pcx = load i32, ptr %pcx.p
-%pcx64 = zext i32 %pcx to i64
-%pcxhigh = shl i64 %pcx64, 32
-%why = or i64 %pcxhigh, {int(why)}
-ret i64 %why"""
+    name = f"leave{int(why)}"
+    return f"""%{name}.p = getelementptr i8, ptr %c, i64 {Slot.PC * 4}
+%{name}.pc = load i32, ptr %{name}.p
+%{name}.wide = zext i32 %{name}.pc to i64
+%{name}.high = shl i64 %{name}.wide, 32
+%{name} = or i64 %{name}.high, {int(why)}
+ret i64 %{name}"""
 
 
 def _slot(name: str, number: str) -> str:
@@ -177,7 +178,7 @@ def _entry(name: str, head: bool) -> str:
 %more = icmp ne i64 %left, 0
 br i1 %more, label %on, label %spent
 spent:
-{_leave(Exit.BUDGET).replace("%pcx", "%pcs").replace("%why", "%whys")}
+{_leave(Exit.BUDGET)}
 on:
 {_fetch(head)}
 %came = call i64 %go(ptr %tape, ptr %v, ptr %c, ptr %e, ptr %holes, ptr %sheet)
@@ -195,7 +196,7 @@ store i64 %left, ptr %e
 %more = icmp ne i64 %left, 0
 br i1 %more, label %on, label %spent
 spent:
-{_leave(Exit.BUDGET).replace("%pcx", "%pcs").replace("%why", "%whys")}
+{_leave(Exit.BUDGET)}
 on:"""
 
 
@@ -218,19 +219,13 @@ def _done() -> str:
 %it = lshr i64 %mode0, 32
 %plain = icmp eq i64 %it, 0
 %key = or i32 %here, %mode
-%key64 = zext i32 %key to i64
-%jumps.p = getelementptr i8, ptr %e, i64 {Env.JUMP_CACHE}
-%jumps = load ptr, ptr %jumps.p
-%at0 = lshr i32 %key, 1
-%at = and i32 %at0, {(1 << JUMP_CACHE_BITS) - 1}
-%at64 = zext i32 %at to i64
-%jump = getelementptr [2 x i64], ptr %jumps, i64 %at64
-%found = load i64, ptr %jump
-%hit0 = icmp eq i64 %found, %key64
-%hit = and i1 %hit0, %plain
-br i1 %hit, label %compiled, label %seek
+%jp = getelementptr i8, ptr %e, i64 {Env.JUMP_CACHE}
+%j = load ptr, ptr %jp
+{JUMP_SEARCH}
+%region = and i1 %hit, %plain
+br i1 %region, label %compiled, label %seek
 compiled:
-{_leave(Exit.CHAIN).replace("%pcx", "%pcc").replace("%why", "%whyc")}
+{_leave(Exit.CHAIN)}
 seek:
 {_fetch(True)}
 {_PLAY}

@@ -56,6 +56,15 @@ JUMP_CACHE_BITS: Final = 14
 """2^14 entries of 16 bytes: key (PC | Thumb), then the region's host address. An empty entry has key -1.
 The entry of a key is at its bits 14:1."""
 
+JUMP_SEARCH: Final = f"""%key64 = zext i32 %key to i64
+%at0 = lshr i32 %key, 1
+%at = and i32 %at0, {(1 << JUMP_CACHE_BITS) - 1}
+%at64 = zext i32 %at to i64
+%slot = getelementptr [2 x i64], ptr %j, i64 %at64
+%found = load i64, ptr %slot
+%hit = icmp eq i64 %found, %key64"""
+"""LLVM IR that looks `%key` up in the jump cache at `%j`: whether there is a region (`%hit`), and its `%slot`."""
+
 
 class Sheet:
     """A code page for the interpreter: for each halfword the offset of a record, 0 = none; then records and tapes

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from retrap.machine.context import Slot
-from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env, Exit
+from retrap.machine.llvm.layout import JUMP_SEARCH, Env, Exit
 from retrap.machine.relay import AREA_WORDS, LENGTHS, RECORD_LIMIT, Block, Edge
 
 NAME: Final = "relay"
@@ -102,13 +102,7 @@ loop:
 %pc = phi i32 [%pc0, %head], [%next, %ran]
 %t = load i32, ptr %thumbp
 %key = or i32 %pc, %t
-%key64 = zext i32 %key to i64
-%at0 = lshr i32 %key, 1
-%at = and i32 %at0, {(1 << JUMP_CACHE_BITS) - 1}
-%at64 = zext i32 %at to i64
-%slot = getelementptr [2 x i64], ptr %j, i64 %at64
-%found = load i64, ptr %slot
-%hit = icmp eq i64 %found, %key64
+{JUMP_SEARCH}
 br i1 %hit, label %go, label %out
 go:
 %fp = getelementptr i8, ptr %slot, i64 8

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from retrap.machine.context import Slot
-from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env, Exit
+from retrap.machine.llvm.layout import JUMP_SEARCH, Env, Exit
 
 Enter = Callable[..., int]
 Relay = Callable[[int, int], int]
@@ -87,13 +87,7 @@ loop:
 %pc = phi i32 [%pc1, %ready], [%next, %ran]
 %t = load i32, ptr %tp
 %key = or i32 %pc, %t
-%key64 = zext i32 %key to i64
-%at0 = lshr i32 %key, 1
-%at = and i32 %at0, {(1 << JUMP_CACHE_BITS) - 1}
-%at64 = zext i32 %at to i64
-%slot = getelementptr [2 x i64], ptr %j, i64 %at64
-%found = load i64, ptr %slot
-%hit = icmp eq i64 %found, %key64
+{JUMP_SEARCH}
 br i1 %hit, label %go, label %missing
 missing:
 %ip = getelementptr i8, ptr %e, i64 {Env.INTERPRETER}
