@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import llvmlite.binding as llvm
 import pytest
 from llvm_pair import CODE, RAM
-from retrap.machine.llvm import arena, helpers, tables, trampoline
+from retrap.machine.llvm import arena, helpers, interpreter, relay, tables, trampoline
 from retrap.machine.llvm.compiler import Compiler
 from retrap.machine.llvm.lower import Lowering, Shape
 from retrap.machine.llvm.region import discover
@@ -45,6 +45,8 @@ def compiler(request: pytest.FixtureRequest) -> Iterator[Compiler]:
 def test_the_way_in_and_its_helpers(compiler: Compiler) -> None:
     assert compiler.compile(trampoline.text() + tables.text(), Shape.TUNED)
     assert compiler.compile(helpers.text(), Shape.TUNED)
+    assert compiler.compile(relay.text(), Shape.TUNED)
+    assert compiler.compile(interpreter.text(), Shape.TUNED)
 
 
 @pytest.mark.parametrize("logs", [False, True])
