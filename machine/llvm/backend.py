@@ -103,7 +103,7 @@ class LlvmBackend(Backend):
         # The way of most system calls: one call into native code, and back.
         native = space.listener
         enter, left = self.native.enter, self._slice
-        if enter is None or native.__class__ is not NativeSpace:
+        if enter is None or not isinstance(native, NativeSpace):
             enter_user(context)
             return self._run(context, self.native.space(space), retired, retired + budget, _START)
         result = enter(context.handle, native.env_handle, budget if budget < left else left, None)
@@ -188,7 +188,7 @@ class LlvmBackend(Backend):
     def _leave(self, context: Context, space: AddressSpace) -> bool:
         """Whether the evaluator is to come back, because there is native code for PC."""
         native = space.listener
-        if native.__class__ is not NativeSpace:
+        if not isinstance(native, NativeSpace):
             native = self.native.space(space)
         if self._look(native, context):
             return True
