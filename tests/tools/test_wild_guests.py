@@ -3,6 +3,7 @@ all invariants hold, and a recorded run replays."""
 
 from __future__ import annotations
 
+import gc
 import struct
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from elf_builder import Elf, Load, R, W, X
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from retrap.machine.llvm.store import open_store
 from retrap.tools import boot, replay
 
 CODE, TABLE, STACK = 0x10000, 0x20000, 0x30000
@@ -81,6 +83,22 @@ def test_garbage_as_code(tmp_path, code, thumb) -> None:
         assert result.outcome in ENDS
         ends.append((result.outcome, result.instructions, result.traps, result.state_digest))
     assert ends[0] == ends[1]
+
+
+@settings(SLOW, max_examples=8)
+@given(st.binary(min_size=4, max_size=400), st.booleans())
+def test_what_a_run_keeps_of_garbage_changes_nothing_in_the_next(tmp_path, monkeypatch, code, thumb) -> None:
+    monkeypatch.setenv("RETRAP_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "garbage.elf"
+    segments = (Load(CODE, code.ljust(512, b"\xff"), flags=R | W | X), Load(STACK, b"\0" * 4096, flags=R | W))
+    file.write_bytes(Elf(segments=segments, entry=CODE | thumb).build())
+    traces, taped = [], 0
+    for backend in ("evaluate", "auto", "auto"):
+        taped = boot(file, trace=tmp_path / "run.rtr", max_instructions=20_000, backend=backend).code["taped"]
+        traces.append((tmp_path / "run.rtr").read_bytes())
+        gc.collect()  # what goes keeps what it has learned
+    assert traces[0] == traces[1] == traces[2]
+    assert taped or open_store() is None
 
 
 @pytest.mark.parametrize(
