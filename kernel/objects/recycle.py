@@ -29,6 +29,7 @@ from retrap.kernel.caps import (
     ZombieCap,
 )
 from retrap.kernel.endpoint import cancel_badged_sends
+from retrap.kernel.failures import KernelDied
 from retrap.kernel.message import Invocation
 from retrap.kernel.objects.tcb import new_thread
 from retrap.kernel.slots import Slot
@@ -94,8 +95,10 @@ def _reinitialised(state: KernelState, slot: Slot, cap: Cap) -> Cap:
             cancel_badged_sends(state, endpoint, cap.badge)
         return cap
     if isinstance(cap, FrameCap):
-        if state.memory.region(cap.address) is not None:
-            state.memory.clear(cap.address, 1 << cap.size_bits)
+        # The kernel clears through its own window on RAM, and there is no RAM behind a device's frame.
+        if state.memory.region(cap.address) is None:
+            raise KernelDied("data abort in the kernel: clearing a frame of device memory")
+        state.memory.clear(cap.address, 1 << cap.size_bits)
         return cap.derived()
     final = derivation.is_final(slot)
     if isinstance(cap, PageTableCap):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from kernel_driver import ASID_POOL, CNODE, DEVICE_UNTYPED, TCB, UNTYPED, VSPACE
 from release_driver import Guests
+from retrap.kernel import derivation
 from retrap.kernel.abi import release, releases
-from retrap.kernel.caps import CNodeCap, FrameCap, PageDirectoryCap, PageTableCap, Tag, ThreadCap
+from retrap.kernel.caps import VM_READ_WRITE, CNodeCap, FrameCap, PageDirectoryCap, PageTableCap, Tag, ThreadCap
 from retrap.kernel.effects import Outcome
 from retrap.kernel.structures import ThreadState
 from retrap.kernel.wire import Error
@@ -162,6 +163,17 @@ def test_what_recycling_does_to_each_kind(name: str) -> None:
     assert recycle(k.copy(page, 2)) == Error.ILLEGAL_OPERATION
     assert recycle(11) == Error.ILLEGAL_OPERATION
     assert recycle(k.free_slot()) == Error.ILLEGAL_OPERATION
+
+
+@pytest.mark.parametrize("name", ["1.0.3", "3.2.0"])
+def test_recycling_device_memory_kills_the_kernel(name: str) -> None:
+    # 3.2.0: src/arch/arm/32/object/objecttype.c, Arch_recycleCap: clearMemory at the address that the frame would
+    # have in the kernel's window. A debug kernel of 3.2.0 on QEMU (zynq7000) says "KERNEL DATA ABORT!".
+    k = Guests(name)
+    slot = k.free_slot()
+    derivation.place_root(k.slot(slot), FrameCap(0x0900_0000, 12, True, VM_READ_WRITE))
+    k.call(CNODE, "CNodeRecycle", slot, 32)
+    assert k.kernel.halted and "data abort in the kernel" in k.kernel.crashed
 
 
 def test_register_counts() -> None:
