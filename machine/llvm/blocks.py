@@ -11,6 +11,8 @@ from retrap.machine.llvm.floats import FLOATS
 from retrap.machine.llvm.rules import PURE, fold_inst
 from retrap.machine.traps import TrapKind
 
+WORD: Final = 0xFFFFFFFF
+
 _EVALUATED: Final = frozenset((Op.COUNTER, Op.SYSTEM_GET, Op.SYSTEM_SET))
 
 
@@ -50,7 +52,8 @@ class Facts:
         self.calls: Final = block.branches and Slot.LR in self.sets
         self.switches: Final = Slot.THUMB in self.sets
         """It may change the instruction set."""
-        self.state: Final = _state(block) if self.switches else -1
+        ways = (_way(block, 0), _way(block, 2)) if block.branches or self.switches else (_NOWHERE, _NOWHERE)
+        self.state: Final = ways[0][1] if self.switches and ways[0][1] == ways[1][1] else -1
         """The instruction set that it goes on in, if it `switches` and that is constant: 1 for Thumb; else -1."""
         self.plain: Final = not self.ends and all(i.op in PURE or i.op in _MOVES for i in block.body)
         """The body can be done and dropped again: it touches nothing but slots."""
@@ -60,7 +63,7 @@ class Facts:
         """It may change more of the FPSCR than flags and condition."""
         self.it: Final = written_it(block)
         """ITSTATE that it writes, or UNKNOWN if none (it then advances)."""
-        targets = _target(block, 0), _target(block, 2)
+        targets = ways[0][0], ways[1][0]
         chosen = _choice(block, self.sets) if targets == (None, None) else None
         self.choice: Final = -1 if chosen is None else chosen[0]
         """The value by which an unconditional body goes to `target`, or else on behind itself (CBZ); or -1."""
@@ -113,28 +116,56 @@ def next_it(block: Block, it: int) -> int:
     return 0 if written == UNKNOWN else written
 
 
-def _state(block: Block) -> int:
+def _way(block: Block, offset: int) -> tuple[int | None, int]:
+    """Of a block at `offset` from a word boundary: what it writes to PC less its own address, if that is constant,
+    else None; and what it writes to THUMB, if that is, else -1."""
     values = _Constants()
-    values.run(block, _HERE)
-    return values.state
+    first = values.run(block, _HERE + offset)
+    state = values.state
+    target = first - _HERE - offset if first is not None and block.branches else None
+    # What comes out elsewhere must have moved along. If it is more than a sum, each bit of the address may matter.
+    for here in _ELSEWHERE if _sums(block, _SUMS) else _EVERYWHERE:
+        if target is None and state < 0:
+            break
+        values = _Constants()
+        there = values.run(block, here + offset)
+        if values.state != state:
+            state = -1
+        if there is None or target is None or (there - here - offset - target) & WORD:
+            target = None
+    return target, state
 
 
-def _target(block: Block, offset: int) -> int | None:
-    """What the block writes to PC less its own address, if that is constant at `offset` from a word boundary."""
-    if not block.branches:
-        return None
-    values = _Constants()
-    # At two places: what comes out must move along.
-    first, second = values.run(block, _HERE + offset), values.run(block, _HERE + 0x1000 + offset)
-    if first is None or second is None or second - first != 0x1000:
-        return None
-    return first - _HERE - offset
+_ALIGNING: Final = frozenset((1, 2, 3, WORD ^ 1, WORD ^ 3))
+
+
+def _sums(block: Block, operations: frozenset[Op]) -> bool:
+    """Whether the body has only these operations, and those that only change the two lowest bits."""
+    constants = {inst.d: inst.imm for inst in block.prologue if inst.op is Op.CONST}
+    for inst in block.body:
+        if inst.op is Op.CONST:
+            constants[inst.d] = inst.imm
+        elif inst.op in (Op.AND, Op.OR):
+            if constants.get(inst.b, 0) not in _ALIGNING:
+                return False
+        elif inst.op not in operations:
+            return False
+        elif inst.op is Op.SELECT and {constants.get(inst.b, 0), constants.get(inst.c, 0)} <= _ALIGNING:
+            constants[inst.d] = constants[inst.b]  # either is
+    return True
+
+
+_SUMS: Final = frozenset((Op.GET, Op.SET, Op.ADD, Op.SUB, Op.TRUNC, Op.SELECT))
+_CHOICES: Final = _SUMS | {Op.EQ, Op.NE}
+_NOWHERE: Final[tuple[int | None, int]] = (None, -1)
 
 
 def _choice(block: Block, sets: frozenset[int]) -> tuple[int, int] | None:
     """Of a body that goes to a constant place or on behind itself: (value that decides, distance)."""
     selects = [inst for inst in block.body if inst.op is Op.SELECT]
     if not block.branches or block.condition >= 0 or len(selects) != 1 or sets != {Slot.PC}:
+        return None
+    if not _sums(block, _CHOICES):
         return None
     found = []
     for choice in (True, False):
@@ -151,6 +182,10 @@ def _choice(block: Block, sets: frozenset[int]) -> tuple[int, int] | None:
 
 
 _HERE: Final = 0x40000000
+_ELSEWHERE: Final = (_HERE + 0x1000,)
+_EVERYWHERE: Final = (
+    _HERE + 0x1000, 0, *(1 << bit for bit in range(2, 32)), 0x5A5A5A58, 0xA5A5A5A4, 0x12345678, 0xFEDCBA98,
+)  # fmt: skip
 
 
 @final

@@ -6,7 +6,7 @@ import random
 import struct
 
 import pytest
-from llvm_pair import ALIAS, CODE, DATA, DEVICE, RAM, TOP, Pair
+from llvm_pair import ALIAS, CODE, DATA, DEVICE, RAM, TOP, Pair, arm_filling
 from retrap.machine.context import Slot
 from retrap.machine.ir.ops import Op
 from retrap.machine.llvm import backend as tiers
@@ -476,3 +476,34 @@ def test_a_space_that_nobody_uses_any_more_goes() -> None:
 def test_tiers_are_chosen_by_counts() -> None:
     assert tiers.HOT > 1
     assert tiers.SLICE > 100_000
+
+
+OPCODES = {
+    "and": 0, "eor": 1, "sub": 2, "rsb": 3, "add": 4, "adc": 5, "sbc": 6, "rsc": 7, "orr": 12, "mov": 13, "bic": 14,
+    "mvn": 15,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("opcode", OPCODES.values(), ids=OPCODES)
+def test_pc_as_an_operand_of_what_writes_pc(opcode: int) -> None:
+    """Where it goes may depend on any bit of its address, in a way that no two addresses show."""
+    pair = Pair(opcode, hot=1)
+    pair.random_program()
+    pair.load(arm_filling(0x1800))
+    r = pair.r
+    for _ in range(120):
+        at = CODE + r.randrange(0x600) * 4
+        operand = r.choice((r.randrange(4096), 0x0F | r.randrange(256) << 4 & 0xFE0))  # a constant, or PC shifted
+        immediate = operand & 15 != 15 or r.random() < 0.5
+        first = 0 if opcode in (13, 15) else 15
+        word = 0xE000F000 | immediate << 25 | opcode << 21 | first << 16 | operand
+        word &= ~0 if immediate else ~0x10  # shifted by a constant
+        for machine in pair.sides:
+            machine.memory.write_word(RAM + at - CODE, word)
+        for _ in range(3):
+            pair.registers()
+            for slot, value in ((Slot.PC, at), (Slot.THUMB, 0), (Slot.IT, 0), (Slot.BIG_ENDIAN, 0)):
+                pair.both(slot, value)
+            traps = [machine.run(0, 2) for machine in pair.sides]
+            pair.compare(traps[0], traps[1], f"{word:#x} at {at:#x}")
+    assert pair.native.native.compiled > 50
