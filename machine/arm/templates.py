@@ -231,33 +231,37 @@ ROUTES: Final = 1 << 14
 class Taped:
     """A template on tape, which is made when somebody asks for it: one of this run, or what an earlier one kept."""
 
-    __slots__ = ("_fill", "_kept", "_tape", "_template")
+    __slots__ = ("_kept", "_made", "_template")
 
     def __init__(self, template: Template | None, kept: tuple[bytes, bytes] = (b"", b"")) -> None:
         self._template: Final = template
         self._kept: Final = kept
-        self._fill: Fill | None = None
-        self._tape = b""
+        self._made: tuple[Fill, bytes] | None = None
+
+    def _make(self) -> tuple[Fill, bytes]:
+        """What gives a word's numbers, and the tape; no bytes if it cannot be on tape."""
+        made = self._made
+        if made is None:
+            template, (code, tape) = self._template, self._kept
+            if template is not None:
+                made = template.fill(), tape_of(template.pattern, tuple(template.holes)) or b""
+            else:
+                made = FunctionType(marshal.loads(code), {}), tape
+            self._made = made
+        return made
 
     def numbers(self, word: int) -> tuple[bytes, tuple[int, ...]] | None:
         """(Tape, numbers of its holes) of a word; None if it does not fit, or cannot be on tape."""
-        fill = self._fill
-        if fill is None:
-            template, (code, tape) = self._template, self._kept
-            if template is not None:
-                tape, fill = tape_of(template.pattern, tuple(template.holes)) or b"", template.fill()
-            else:
-                fill = FunctionType(marshal.loads(code), {})
-            self._fill, self._tape = fill, tape
-        found = fill(word) if self._tape else None
-        return None if found is None else (self._tape, found)
+        fill, tape = self._made or self._make()
+        found = fill(word) if tape else None
+        return None if found is None else (tape, found)
 
     def keep(self) -> tuple[bytes, bytes]:
         """What a later run can be given."""
-        template = self._template
-        if template is None:
+        if self._template is None:
             return self._kept
-        return marshal.dumps(template.fill().__code__), tape_of(template.pattern, tuple(template.holes)) or b""
+        fill, tape = self._make()
+        return marshal.dumps(fill.__code__), tape
 
 
 Fit = tuple[Make, bool, list[int], Taped]
