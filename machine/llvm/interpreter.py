@@ -58,15 +58,20 @@ def _result(value: str) -> str:
     return f"{_field('d', 1)}\n%vd.p = getelementptr i64, ptr %v, i64 %d\nstore i64 {value}, ptr %vd.p"
 
 
-def _go(where: str = f"getelementptr i8, ptr %t, i64 {BYTES}") -> str:
-    """On to the operation at `where`."""
-    return f"""%next = {where}
-%code = load i8, ptr %next
+def _handler(place: str) -> str:
+    """`%go`: the function of the operation on tape at `place`."""
+    return f"""%code = load i8, ptr {place}
 %code64 = zext i8 %code to i64
 %table.p = getelementptr i8, ptr %e, i64 {Env.HANDLERS}
 %table = load ptr, ptr %table.p
 %go.p = getelementptr ptr, ptr %table, i64 %code64
-%go = load ptr, ptr %go.p
+%go = load ptr, ptr %go.p"""
+
+
+def _go(where: str = f"getelementptr i8, ptr %t, i64 {BYTES}") -> str:
+    """On to the operation at `where`."""
+    return f"""%next = {where}
+{_handler("%next")}
 %came = musttail call i64 %go(ptr %next, {_PASSED})
 ret i64 %came"""
 
@@ -163,12 +168,7 @@ play:
 %tape64 = zext i32 %tape0 to i64
 %tape = getelementptr i8, ptr %sheet, i64 %tape64
 %holes = getelementptr i8, ptr %record, i64 {Sheet.HOLES}
-%code = load i8, ptr %tape
-%code64 = zext i8 %code to i64
-%table.p = getelementptr i8, ptr %e, i64 {Env.HANDLERS}
-%table = load ptr, ptr %table.p
-%go.p = getelementptr ptr, ptr %table, i64 %code64
-%go = load ptr, ptr %go.p"""
+{_handler("%tape")}"""
 
 
 def _entry(name: str, head: bool) -> str:

@@ -25,10 +25,10 @@ class Env:
     MISS: Final = 64  # host address of `tables.miss`, which TUNED regions call
     LOG: Final = 80  # host address where the instruction log ends when the budget is used up
     FLAGS: Final = 72  # 32 bits: flags that a helper raised; NOT_DONE: it is the evaluator's
-    INTERPRETER: Final = 88  # host address of `interpreter.ENTRY`, 0 where there is no sheet
-    RESUME: Final = 112  # host address of `sheets.RESUME`, likewise
+    INTERPRETER: Final = 88  # host address of the function `sheets.INTERPRETER`, 0 where there is no sheet
     SHEETS: Final = 96  # host address of 2^20 pairs: host address of the page's `Sheet`, host page - virtual page
     HANDLERS: Final = 104  # host address of the addresses of the interpreter's functions
+    RESUME: Final = 112  # host address of the function `sheets.RESUME`, 0 where there is no sheet
     HELPERS: Final = 128  # host addresses of the functions in `helpers`
     WINDOWS: Final = 1024  # WINDOW_COUNT windows
     SIZE: Final = 4096
