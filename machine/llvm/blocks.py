@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Final, final
 
+from retrap.machine.access import WORD
 from retrap.machine.context import Slot
 from retrap.machine.ir.builder import advance_it, written_it
 from retrap.machine.ir.ops import Access, Block, Inst, Op
 from retrap.machine.llvm.floats import FLOATS
 from retrap.machine.llvm.rules import PURE, fold_inst
 from retrap.machine.traps import TrapKind
-
-WORD: Final = 0xFFFFFFFF
 
 _EVALUATED: Final = frozenset((Op.COUNTER, Op.SYSTEM_GET, Op.SYSTEM_SET))
 
