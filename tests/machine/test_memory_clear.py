@@ -34,6 +34,16 @@ def test_pieces_of_any_place_and_size(start: int, more: int) -> None:
     assert bytes(data) == (b"\x55" * start + bytes(size)).ljust(len(data), b"\x55")
 
 
+def test_where_the_host_takes_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is written, in more than one piece."""
+    monkeypatch.setattr("retrap.machine.memory.sys.platform", "win32")
+    memory = PhysicalMemory([(BASE, 1 << 22)])
+    data = memory.regions[0].data
+    data[:] = b"\x55" * len(data)
+    memory.clear(BASE + 0x400, 2 * GIVE_BACK + 8)
+    assert bytes(data) == (b"\x55" * 0x400 + bytes(2 * GIVE_BACK + 8)).ljust(len(data), b"\x55")
+
+
 @pytest.mark.parametrize("page", [1 << 12, 1 << 14, 1 << 16])
 @given(st.integers(0, 1 << 24), st.integers(GIVE_BACK, 1 << 24))
 def test_only_whole_pages_of_the_host_are_given_back(page: int, start: int, size: int) -> None:
