@@ -36,6 +36,7 @@ COMPILED = (
 PLAIN = (
     ("*/__init__.py", "looks at the name under which it is imported"),
     ("machine/llvm/arena.py", "ctypes"),
+    ("machine/llvm/change.py", "run once, when there is no cache yet"),
     ("machine/llvm/compiler.py", "the library's types"),
     ("machine/llvm/helpers.py", "run once, at import"),
     ("machine/llvm/interpreter.py", "run once, when there is no cache yet"),

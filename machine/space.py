@@ -21,8 +21,9 @@ SECTION: Final = 8
 class SpaceListener:
     """Keeps something derived from an address space's pages. (A class for the same reason as `machine.backend`.)"""
 
-    def changed(self, first_page: int, count: int) -> None:
-        """The mappings of `count` virtual pages from `first_page` on are new, changed or gone."""
+    def changed(self, first_page: int, count: int, entry: int) -> None:
+        """The mappings of `count` virtual pages from `first_page` on are new or changed, `entry` being the first
+        one's, as in `AddressSpace.pages`; or they are gone: 0."""
         raise NotImplementedError
 
     def closed(self) -> None:
@@ -74,19 +75,22 @@ class AddressSpace:
                 zip(range(first, first + count), range(entry, entry + 16 * count, 16), strict=True)
             )
         if self.listener is not None:
-            self.listener.changed(first, count)
+            self.listener.changed(first, count, entry)
 
     def unmap(self, virtual: int, size_bits: int) -> None:
         """Remove the pages of `[virtual, virtual + 2^size_bits)`; those not mapped are passed over."""
         first, count = virtual >> 12, 1 << (size_bits - 12)
         pages = self.pages
         if count == 1:
-            pages.pop(first, None)
+            try:
+                del pages[first]
+            except KeyError:
+                return
         else:
             for page in range(first, first + count):
                 pages.pop(page, None)
         if self.listener is not None:
-            self.listener.changed(first, count)
+            self.listener.changed(first, count, 0)
 
     def close(self) -> None:
         """Nothing will run here any more: what was derived from the address space can go."""

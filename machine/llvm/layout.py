@@ -29,12 +29,34 @@ class Env:
     SHEETS: Final = 96  # host address of 2^20 pairs: host address of the page's `Sheet`, host page - virtual page
     HANDLERS: Final = 104  # host address of the addresses of the interpreter's functions
     RESUME: Final = 112  # host address of the function `sheets.RESUME`, 0 where there is no sheet
-    HELPERS: Final = 128  # host addresses of the functions in `helpers`
+    RAM: Final = 120  # host address of the rows `Ram`
+    NUMBER: Final = 128  # names the address space in `Writer`s
+    HELPERS: Final = 136  # host addresses of the functions in `helpers`
     WINDOWS: Final = 1024  # WINDOW_COUNT windows
-    SIZE: Final = 4096
+    NOTED: Final = 4096  # 2^20 bytes: whether anything but pointers has been derived from a virtual page
+    SIZE: Final = NOTED + (1 << 20)
 
 
 NOT_DONE: Final = 0xFFFFFFFF
+
+
+class Ram:
+    """A region of RAM: byte offset of each word of a row. The last row is all zeroes."""
+
+    FIRST: Final = 0  # its first physical page
+    END: Final = 8  # the physical page behind it
+    HOST: Final = 16  # host address - physical address
+    WRITERS: Final = 24  # where the `Writer` of physical page 0 would be
+    SIZE: Final = 32
+
+
+class Writer:
+    """The word of a physical page: which entry of a table for stores leads there. If it is none of these, it is the
+    only one: number of its space << 20 | virtual page."""
+
+    NOBODY: Final = 0
+    MANY: Final = (1 << 64) - 1  # more than one, or there have been more than one
+    CODE: Final = (1 << 64) - 2  # none may, as compiled code comes from that page
 
 
 class Window:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, final
 from retrap.machine.arm.templates import recall, worth_keeping
 from retrap.machine.llvm import helpers
 from retrap.machine.llvm.arena import Arena
-from retrap.machine.llvm.layout import Env, Sheet
+from retrap.machine.llvm.layout import Env, Sheet, Writer
 from retrap.machine.llvm.lower import Lowering, Shape
 from retrap.machine.llvm.native_space import Compiled, NativeSpace
 from retrap.machine.llvm.region import Code, Region, discover
@@ -23,13 +23,14 @@ from retrap.machine.llvm.sheets import HANDLERS, INTERPRETER, RESUME, Sheets
 from retrap.machine.llvm.store import Record, Store, digest_of
 from retrap.machine.llvm.tables import MISS, host_address
 from retrap.machine.llvm.tables import text as miss_text
+from retrap.machine.llvm.writers import Writers
 from retrap.machine.log import InstructionLog
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import AddressSpace
 
 if TYPE_CHECKING:
     from retrap.machine.llvm.compiler import Compiler
-    from retrap.machine.llvm.trampoline import Enter, Relay
+    from retrap.machine.llvm.trampoline import Change, Enter, Relay
 
 _ENTRY: Final = 1 << 32
 """Marks a head where a kept region can be entered."""
@@ -68,8 +69,8 @@ class Native:
         """PC | Thumb of the basic blocks that have run."""
         self.memory: Final = memory
         self.limit = limit
-        self.writers: Final[dict[int, set[int]]] = {}
-        """Physical page → number of a space << 20 | virtual page, of the write-table entries that point to it."""
+        self.writers: Final = Writers(memory)
+        """Which entries of tables for stores lead to a page of RAM."""
         self.sources: Final[dict[int, set[int]]] = {}
         """Physical page → number of a space << 20 | virtual page from which compiled code was read. The watched
         pages."""
@@ -82,6 +83,8 @@ class Native:
         self._door: Final = Arena()  # where `enter` is: it outlives what is dropped
         self._shelved: Final[dict[str, tuple[int, ...]]] = {}  # name in the store → the keys found there
         self.enter: Enter | None = None
+        self.change: Change | None = None
+        """The function of `machine.llvm.change`. Without it, and `enter`, no table has an entry."""
         self.miss = 0
         """Host address of `tables.miss`, once it is there."""
         self.helpers: list[int] = [0] * len(helpers.INDEX)
@@ -132,9 +135,20 @@ class Native:
         if sources is None:
             sources = self.sources[physical] = set()
             self.memory.watched.add(physical)
-            for key in tuple(self.writers.get(physical, ())):
-                self.spaces[key >> 20].close(key & 0xFFFFF)
+            self._close(physical)
         sources.add(native.number << 20 | page)
+
+    def _close(self, physical: int) -> None:
+        """No table may let native code write this page."""
+        writer = self.writers.get(physical)
+        self.writers.put(physical, Writer.CODE)
+        if writer == Writer.MANY:
+            for native in self.spaces.values():
+                for page, entry in native.space.pages.items():
+                    if entry >> 4 == physical:
+                        native.refresh(page)
+        elif writer != Writer.NOBODY:
+            self.spaces[writer >> 20].refresh(writer & 0xFFFFF)
 
     def unwatch(self, physical: int, native: NativeSpace, page: int) -> None:
         """No code from this virtual page any more."""
@@ -143,6 +157,7 @@ class Native:
         if not sources:
             del self.sources[physical]
             self.memory.watched.discard(physical)
+            self.writers.put(physical, Writer.NOBODY)
 
     def wrote(self, address: int, size: int) -> None:
         """RAM of watched pages has changed: forget the code that it overlaps."""
@@ -178,7 +193,8 @@ class Native:
         if store is None or known is not None:
             return known or ""
         content = Code(native.space).read(page << 12, (page + 1) << 12)
-        name = native.looked[page] = store.page_name(page, content) if content is not None else ""
+        name = store.page_name(page, content) if content is not None else ""
+        native.look(page, name)
         if content is not None:
             if name not in self._shelved:
                 records = store.regions(name)
@@ -313,16 +329,17 @@ class Native:
 
     def _make_enter(self) -> bool:
         """The way into native code; whether there is one: not where nothing can be compiled."""
-        from retrap.machine.llvm import trampoline
+        from retrap.machine.llvm import change, trampoline
 
-        made = self._at_door(_ENTER, _enter_text, [trampoline.NAME, MISS, helpers.MISSING])
+        made = self._at_door(_ENTER, _enter_text, [trampoline.NAME, change.NAME, MISS, helpers.MISSING])
         if made is None:
             return False
-        address, self.miss, missing = made
+        address, changing, self.miss, missing = made
         self.helpers = [missing] * len(helpers.INDEX)
         for native in self.spaces.values():
             self.equip(native.env)
         enter = trampoline.make_callable(address)
+        self.change = trampoline.make_callable(changing)
         self.enter = enter if self.log is None else self.log.logging(enter, Env.LOG)
         return True
 
@@ -364,6 +381,7 @@ class Native:
     def equip(self, env: memoryview) -> None:
         """Tell an environment where these functions are."""
         env[Env.MISS >> 3] = self.miss
+        env[Env.RAM >> 3] = self.writers.address
         env[Env.HANDLERS >> 3] = host_address(self._handlers)
         for index, address in enumerate(self.helpers):
             env[(Env.HELPERS >> 3) + index] = address
@@ -398,9 +416,9 @@ def _keep_interpreter(store: Store) -> None:
 
 
 def _enter_text() -> str:
-    from retrap.machine.llvm import trampoline
+    from retrap.machine.llvm import change, trampoline
 
-    return trampoline.text() + miss_text() + helpers.missing_text()
+    return trampoline.text() + change.text() + miss_text() + helpers.missing_text()
 
 
 def _interpreter_text() -> str:

@@ -9,11 +9,11 @@ import mmap
 from typing import TYPE_CHECKING, Any, Final, final
 
 from retrap.machine.llvm import layout
-from retrap.machine.llvm.layout import JUMP_CACHE_BITS, Env
+from retrap.machine.llvm.layout import JUMP_CACHE_BITS, WINDOW_COUNT, Env, Window
 from retrap.machine.llvm.lower import Shape
 from retrap.machine.llvm.region import Code
 from retrap.machine.llvm.sheets import Sheet
-from retrap.machine.llvm.tables import EMPTY_WINDOWS, LAST_PAGE, PAGES, REACH, PageTable, host_address
+from retrap.machine.llvm.tables import LAST_PAGE, PAGES, REACH, PageTable, host_address
 from retrap.machine.memory import RamRegion
 from retrap.machine.space import READ, WRITE, AddressSpace, SpaceListener
 
@@ -107,19 +107,20 @@ class NativeSpace(SpaceListener):
         self.env: Final = memoryview(self._maps[1]).cast("Q")
         self.env_address: Final = host_address(self._maps[1])
         self.env_handle: Final[Any] = self.env_address  # as a Python object also when compiled ahead
-        self._windows: Final = memoryview(self._maps[1])[Env.WINDOWS : Env.WINDOWS + len(EMPTY_WINDOWS)]
-        self._windows[:] = EMPTY_WINDOWS
+        self._noted: Final = memoryview(self._maps[1])[Env.NOTED :]
+        """1 for each virtual page that is in `looked`, `sheets` or `code_pages`."""
         env = self.env
+        for window in range(WINDOW_COUNT):
+            env[(Env.WINDOWS + window * Window.SIZE + Window.LIMIT) >> 3] = EMPTY
         env[Env.READ_TABLE >> 3], env[Env.READ_RUNS >> 3] = self.reads.addresses()
         env[Env.WRITE_TABLE >> 3], env[Env.WRITE_RUNS >> 3] = self.writes.addresses()
         env[Env.JUMP_CACHE >> 3] = host_address(self._maps[0])
         owner.equip(env)
         self.entries: Final[dict[int, Compiled]] = {}
         self.code_pages: Final[dict[int, CodePage]] = {}
-        self.writable: Final[dict[int, int]] = {}
-        """Virtual page → physical page, of each entry in `writes`."""
         self.number: Final = owner.next_number()
         """Names this space in the owner's tables, for ever."""
+        env[Env.NUMBER >> 3] = self.number
         self.looked: Final[dict[int, str]] = {}
         """Virtual page → the store's name for it, of the pages that have been looked up there."""
         self.sheets: Final[dict[int, Sheet]] = {}
@@ -127,88 +128,60 @@ class NativeSpace(SpaceListener):
         self._pairs: memoryview | None = None
         self.cache[:] = _EMPTY_CACHE
 
-    def changed(self, first_page: int, count: int) -> None:
-        """See `SpaceListener`: forget pointers to the pages, and the code that was read from them."""
+    def changed(self, first_page: int, count: int, entry: int) -> None:
+        """See `SpaceListener`: forget pointers to the pages, and the code that was read from them. A single page
+        that is mapped is about to be used: its pointers are there at once."""
+        change = self.owner.change
         if count == 1:
-            touched = self.reads.remove_page(first_page)
-            if first_page in self.writable:
-                touched = self.writes.remove_page(first_page) or touched
-                self._writes_no_more(first_page)
-            if touched:
-                self._windows[:] = EMPTY_WINDOWS
-            if self.looked:
-                self.looked.pop(first_page, None)
-                if first_page in self.sheets:
-                    self._remove_sheet(first_page)
-            if first_page in self.code_pages:
-                self.drop(first_page, 0, 4096)
-            self._enter(first_page)
+            if change is None or change(self.env_handle, first_page, entry):
+                self._forget(first_page)
             return
-        last = first_page + count - 1
-        if self.reads.remove(first_page, last):
-            self._windows[:] = EMPTY_WINDOWS
-        if self.writable:
-            self._close(first_page, last)
-        if self.looked or self.code_pages:
-            for page in range(first_page, last + 1):
-                self.looked.pop(page, None)
-                if page in self.sheets:
-                    self._remove_sheet(page)
-                if page in self.code_pages:
-                    self.drop(page, 0, 4096)
+        if change is not None:
+            change(self.env_handle, first_page, 0, count)
+        marks = self._noted[first_page : first_page + count].tobytes()
+        at = marks.find(1)
+        while at >= 0:
+            self._forget(first_page + at)
+            at = marks.find(1, at + 1)
 
     def closed(self) -> None:
         """See `SpaceListener`: nothing will run here any more."""
         self.clear()
-        writers = self.owner.writers
-        for page, physical in self.writable.items():
-            found = writers.get(physical)
-            if found is not None:
-                found.discard(self.number << 20 | page)
-        self.writable.clear()
+        change = self.owner.change
+        if change is not None:
+            for page in self.space.pages:
+                if self.writes.has(page):
+                    change(self.env_handle, page, 0)
         self.owner.spaces.pop(self.number, None)
 
-    def _ram(self, page: int) -> tuple[int, RamRegion] | None:
-        """The mapping of a page that native code may touch, as far as rights go, and the RAM behind it."""
-        entry = self.space.pages.get(page)
-        if entry is None or page == LAST_PAGE:
-            return None
-        region = self.space.memory.region(entry >> 4 << 12)
-        return None if region is None else (entry, region)
+    def refresh(self, page: int) -> None:
+        """Whether native code may write a page is to be decided again."""
+        change = self.owner.change
+        if change is not None:
+            change(self.env_handle, page, self.space.pages.get(page, 0))
 
-    def _enter(self, page: int) -> None:
-        """A page that is mapped now is about to be used."""
-        found = self._ram(page)
-        if found is None:
-            return
-        entry, region = found
-        if not entry & READ:
-            return
-        physical = entry >> 4
-        distance = _distance(region, physical, page)
-        self.reads.add_page(page, distance)
-        if entry & WRITE and physical not in self.space.memory.watched:
-            self.writes.add_page(page, distance)
-            self._writes_to(page, physical)
+    def look(self, page: int, name: str) -> None:
+        """A page has been looked up in the store."""
+        self.looked[page] = name
+        self._noted[page] = 1
 
-    def _writes_to(self, page: int, physical: int) -> None:
-        """Native code writes to a page from now on."""
-        self.writable[page] = physical
-        key = self.number << 20 | page
-        found = self.owner.writers.get(physical)
-        if found is None:
-            self.owner.writers[physical] = {key}
-        else:
-            found.add(key)
+    def _forget(self, page: int) -> None:
+        """Drop all but pointers that has been derived from a page."""
+        self._noted[page] = 0
+        self.looked.pop(page, None)
+        if page in self.sheets:
+            self._remove_sheet(page)
+        if page in self.code_pages:
+            self.drop(page, 0, 4096)
 
     def fill(self, page: int) -> bool:
         """Let native code touch a virtual page directly, as far as its mapping allows; whether it can more now."""
-        found = self._ram(page)
-        if found is None:
+        entry = self.space.pages.get(page, 0)
+        physical = entry >> 4
+        region = self.space.memory.region(physical << 12) if page != LAST_PAGE else None
+        if region is None:
             return False
         more = False
-        entry, region = found
-        physical = entry >> 4
         distance = _distance(region, physical, page)
         if entry & READ and not self.reads.has(page):
             first, last = self._row(page, region, READ, self.reads)
@@ -217,8 +190,9 @@ class NativeSpace(SpaceListener):
         if entry & _BOTH == _BOTH and physical not in self.space.memory.watched and not self.writes.has(page):
             first, last = self._row(page, region, _BOTH, self.writes)
             self.writes.add(first, last, distance)
+            writers, key = self.owner.writers, self.number << 20
             for one in range(first, last + 1):
-                self._writes_to(one, physical + one - page)
+                writers.add(physical + one - page, key | one)
             more = True
         return more
 
@@ -246,27 +220,6 @@ class NativeSpace(SpaceListener):
         if entry >> 4 != page + offset or entry & rights != rights or page == LAST_PAGE or table.has(page):
             return False
         return rights != _BOTH or entry >> 4 not in watched
-
-    def close(self, page: int) -> None:
-        """Native code must not write a page any more."""
-        self._close(page, page)
-
-    def _close(self, first: int, last: int) -> None:
-        """Native code must not write pages `[first, last]` any more."""
-        if not self.writes.remove(first, last):
-            return
-        self._windows[:] = EMPTY_WINDOWS
-        for page in range(first, last + 1):
-            self._writes_no_more(page)
-
-    def _writes_no_more(self, page: int) -> None:
-        """Undo `_writes_to`."""
-        physical = self.writable.pop(page, -1)
-        writers = self.owner.writers.get(physical)
-        if writers is not None:
-            writers.discard(self.number << 20 | page)
-            if not writers:
-                del self.owner.writers[physical]
 
     def drop(self, page: int, start: int, end: int) -> None:
         """Forget the regions with code in bytes `[start, end)` of virtual page `page`."""
@@ -301,6 +254,7 @@ class NativeSpace(SpaceListener):
             if found is None:
                 physical = self.space.pages[page] >> 4
                 found = self.code_pages[page] = CodePage(physical)
+                self._noted[page] = 1
                 self.owner.watch(physical, self, page)
             found.keys.add(compiled.key)
         self.entries[compiled.key] = compiled
@@ -336,6 +290,7 @@ class NativeSpace(SpaceListener):
             self.env[Env.SHEETS >> 3] = host_address(table)
             self.env[Env.INTERPRETER >> 3], self.env[Env.RESUME >> 3] = interpreter
         self.sheets[page] = sheet
+        self._noted[page] = 1
         pairs[2 * page] = sheet.address
         pairs[2 * page + 1] = _distance(region, physical, page)
         for key in self.entries:

@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, final
 
-FORMAT: Final = 11
+FORMAT: Final = 12
 """Raise it whenever generated code, `layout` or the file format changes its meaning."""
 
 LIMIT: Final = 256 << 20

@@ -7,8 +7,8 @@ that native code makes for the first time asks `miss`, a host function, which le
 
 What may be stored to may be loaded from too: the tables for stores hold for both.
 
-Runs fill on first use, like a TLB; a page that is mapped while its address space runs is entered at once, for it is
-about to be used.
+Runs fill on first use, like a TLB: `PageTable.add`. What is mapped page by page is entered at once, for it is about
+to be used, and what is unmapped is taken out at once: that is `change`'s, a host function, too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import ctypes
 import mmap
 from typing import Final, final
 
-from retrap.machine.llvm.layout import WINDOW_COUNT, WINDOW_SLACK, Env, Window
+from retrap.machine.llvm.layout import WINDOW_SLACK, Env, Window
 
 PAGES: Final = 1 << 20
 TABLE_BYTES: Final = PAGES * 8
@@ -41,17 +41,15 @@ MERGED: Final = 64
 
 @final
 class PageTable:
-    """The tables of one direction, loads or stores, of one address space."""
+    """The tables of one direction, loads or stores, of one address space. Pages are taken out by `change`."""
 
-    __slots__ = ("_maps", "distances", "extents", "used")
+    __slots__ = ("_maps", "distances", "extents")
 
     def __init__(self) -> None:
         self._maps: Final = (mmap.mmap(-1, TABLE_BYTES), mmap.mmap(-1, TABLE_BYTES))
         self.distances: Final = memoryview(self._maps[0]).cast("Q")
         self.extents: Final = memoryview(self._maps[1]).cast("Q")
         """First byte of the run << 32 | its length in bytes."""
-        self.used = False
-        """Whether there has ever been an entry."""
 
     def addresses(self) -> tuple[int, int]:
         """Host addresses of the two tables."""
@@ -65,7 +63,6 @@ class PageTable:
     def add(self, first: int, last: int, distance: int) -> None:
         """Let native code touch pages `[first, last]`, which it did not yet. Neighbours with the same distance join
         them."""
-        self.used = True
         count = last - first + 1
         self.distances[first : last + 1] = _repeated(distance, count)
         before, after = self._start(first - 1, distance), self._end(last + 1, distance)
@@ -74,68 +71,6 @@ class PageTable:
         if after - first < 4 * REACH:
             last = after
         self._extend(first, last)
-
-    def add_page(self, page: int, distance: int) -> None:
-        """As `add`, for one page of many that are mapped one after the other: runs that are as long as each other
-        join, up to `MERGED` pages, so that no page is written often."""
-        self.used = True
-        self.distances[page] = distance
-        first = last = page
-        while True:
-            length = last - first + 1
-            if length >= MERGED:
-                break
-            before, after = self._start(first - 1, distance), self._end(last + 1, distance)
-            if before < first and first - before == length:
-                first = before
-            elif after > last and after - last == length:
-                last = after
-            else:
-                break
-        if first == last:
-            self.extents[page] = page << 44 | 4096
-        else:
-            self._extend(first, last)
-
-    def remove_page(self, page: int) -> bool:
-        """`remove` of one page."""
-        if not self.used:
-            return False
-        distances, extents = self.distances, self.extents
-        distance: int = distances[page]
-        if not distance:
-            return False
-        extent: int = extents[page]
-        distances[page] = 0
-        extents[page] = 0
-        first, count = extent >> 44, extent >> 12 & 0xFFFFF
-        if count > 1:
-            last = first + count - 1
-            if first < page:
-                self._extend(first, page - 1)
-            if page < last:
-                self._extend(page + 1, last)
-        return True
-
-    def remove(self, first: int, last: int) -> bool:
-        """Keep native code from pages `[first, last]`; what is left of their runs stays. Whether anything has
-        changed: then windows have to go too, which are the caller's."""
-        if not self.used:
-            return False
-        distances = self.distances
-        if first == last:
-            return self.remove_page(first)
-        none = memoryview(bytes(8 * (last - first + 1))).cast("Q")
-        if distances[first : last + 1] == none:
-            return False
-        before, after = self._start(first, distances[first]), self._end(last, distances[last])
-        distances[first : last + 1] = none
-        self.extents[first : last + 1] = none
-        if before < first:
-            self._extend(before, first - 1)
-        if after > last:
-            self._extend(last + 1, after)
-        return True
 
     def _start(self, page: int, distance: int) -> int:
         """First page of the run that `page` is in, if it is in one of that distance; else the page after it."""
@@ -161,10 +96,6 @@ def _repeated(value: int, count: int) -> memoryview:
     """A table's part."""
     return memoryview(value.to_bytes(8, "little") * count).cast("Q")
 
-
-EMPTY_WINDOWS: Final = (
-    b"".join(value.to_bytes(8, "little", signed=True) for value in (0, -1, 0, 0)) * WINDOW_COUNT
-)
 
 PROTOTYPE: Final = "i64 (ptr, i32, i32, i32)"
 

@@ -19,6 +19,7 @@ from retrap.machine.context import Slot
 from retrap.machine.llvm.layout import JUMP_SEARCH, Env, Exit
 
 Enter = Callable[..., int]
+Change = Callable[..., int]
 Relay = Callable[[int, int], int]
 
 NAME: Final = "enter"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import llvmlite.binding as llvm
 import pytest
 from llvm_pair import CODE, RAM
-from retrap.machine.llvm import arena, helpers, interpreter, relay, tables, trampoline
+from retrap.machine.llvm import arena, change, helpers, interpreter, relay, tables, trampoline
 from retrap.machine.llvm.compiler import Compiler
 from retrap.machine.llvm.lower import Lowering, Shape
 from retrap.machine.llvm.region import discover
@@ -43,7 +43,7 @@ def compiler(request: pytest.FixtureRequest) -> Iterator[Compiler]:
 
 
 def test_the_way_in_and_its_helpers(compiler: Compiler) -> None:
-    assert compiler.compile(trampoline.text() + tables.text(), Shape.TUNED)
+    assert compiler.compile(trampoline.text() + change.text() + tables.text(), Shape.TUNED)
     assert compiler.compile(helpers.text(), Shape.TUNED)
     assert compiler.compile(relay.text(), Shape.TUNED)
     assert compiler.compile(interpreter.text(), Shape.TUNED)
