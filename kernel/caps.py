@@ -1,22 +1,26 @@
 """Capabilities: immutable values, a closed sum of final classes, each with an integer `tag` for tables.
 
-A capability refers to its object by physical address (`address`); objects live in `KernelState.objects`.
+A capability refers to its object by physical address (`address`); objects live in `KernelState.objects`. (Those to
+CNodes, which every lookup goes through, know the object itself, too.)
 What depends on the capability's kind alone is a method here, so that each kind says it once:
 
 * `masked(rights)`: the capability with fewer rights (Copy, Mint).
 * `with_data(preserve, data)`: new badge or guard; `NULL` where the kind refuses.
 * `derived()`: what a copy of it is; `NULL` where it cannot be copied; raises `Refused`.
 * `same_region(other)` / `same_object(other)`: the two relations behind derivation and finality.
-* `extent`: (first address, size in bits) of the memory that the object occupies, None if it occupies none.
+* `size_bits`: how much memory the object occupies from `address` on; `extent` is both, or None.
 
 What also needs kernel state (decode, create, finalise) is in `retrap.kernel.objects`, dispatched by tag.
 """
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from retrap.kernel.failures import illegal_operation
+
+if TYPE_CHECKING:
+    from retrap.kernel.structures import CNode
 
 
 class Tag:
@@ -57,6 +61,7 @@ WRITE: Final = 1
 READ: Final = 2
 GRANT: Final = 4
 GRANT_REPLY: Final = 8
+READ_WRITE: Final = READ | WRITE
 ALL_RIGHTS: Final = 15
 
 BADGE_MASK: Final = 0x0FFF_FFFF
@@ -78,28 +83,37 @@ PAGE_TABLE_SIZE_BITS: Final = 10
 PAGE_DIRECTORY_SIZE_BITS: Final = 14
 ASID_POOL_SIZE_BITS: Final = 12
 
+NO_MEMORY: Final = -1
+"""`Cap.size_bits` of kinds whose objects occupy no memory."""
+
 ZOMBIE_TCB: Final = -1
 """`ZombieCap.radix` of what remains of a TCB."""
 
 
 class Cap:
-    """What every kind has; the defaults are those of the kinds without rights, data or memory."""
+    """What every kind has; the defaults are those of the kinds without rights, data or memory.
 
-    __slots__ = ("address", "known", "tag")
+    None of it ever changes. (It is not `Final` because the kinds that Retype makes most write it themselves: a
+    call of this `__init__` costs plain Python as much as all else.)
+    """
 
-    def __init__(self, tag: int, address: int) -> None:
-        self.tag: Final = tag
-        self.address: Final = address
+    __slots__ = ("address", "known", "size_bits", "tag")
+
+    def __init__(self, tag: int, address: int, size_bits: int = NO_MEMORY) -> None:
+        self.tag = tag
+        self.address = address
+        self.size_bits = size_bits  # log2 of the bytes
         self.known: tuple[str, int, int] | None = None
         """What `shown` returns, once it was asked for."""
 
     @property
     def extent(self) -> tuple[int, int] | None:
-        return None
+        """(First address, size in bits) of the memory that the object occupies, None if it occupies none."""
+        return None if self.size_bits == NO_MEMORY else (self.address, self.size_bits)
 
     @property
     def shown_badge(self) -> int:
-        """The badge, for people; 0 for kinds that have none."""
+        """The badge; 0 for kinds that have none."""
         return 0
 
     def shown(self, names: tuple[str, ...]) -> tuple[str, int, int]:
@@ -159,17 +173,15 @@ NULL: Final = NullCap()
 class UntypedCap(Cap):
     """Memory to make objects from (manual 2.4.1). `free` is the watermark: bytes used from the start."""
 
-    __slots__ = ("device", "free", "size_bits")
+    __slots__ = ("device", "free")
 
     def __init__(self, address: int, size_bits: int, device: bool, free: int) -> None:
-        Cap.__init__(self, Tag.UNTYPED, address)  # which plain Python does faster than by `super()`
-        self.size_bits: Final = size_bits
+        self.tag = Tag.UNTYPED
+        self.address = address
+        self.size_bits = size_bits
+        self.known = None
         self.device: Final = device
         self.free: Final = free
-
-    @property
-    def extent(self) -> tuple[int, int] | None:
-        return (self.address, self.size_bits)
 
     def with_free(self, free: int) -> UntypedCap:
         cap = UntypedCap(self.address, self.size_bits, self.device, free)
@@ -181,11 +193,12 @@ class UntypedCap(Cap):
         return UntypedCap(self.address, self.size_bits, self.device, 1 << self.size_bits)
 
     def same_region(self, other: Cap) -> bool:
-        extent = other.extent
-        if extent is None:
+        bits = other.size_bits
+        if bits == NO_MEMORY:
             return False
-        start, bits = extent
-        return self.address <= start and start + (1 << bits) <= self.address + (1 << self.size_bits)
+        start = self.address
+        other_start = other.address
+        return start <= other_start and other_start + (1 << bits) <= start + (1 << self.size_bits)
 
     def same_object(self, other: Cap) -> bool:
         return False  # every untyped capability counts as final: its objects are what matters
@@ -201,13 +214,9 @@ class EndpointCap(Cap):
     __slots__ = ("badge", "rights")
 
     def __init__(self, address: int, badge: int, rights: int) -> None:
-        Cap.__init__(self, Tag.ENDPOINT, address)
+        Cap.__init__(self, Tag.ENDPOINT, address, ENDPOINT_SIZE_BITS)
         self.badge: Final = badge
         self.rights: Final = rights
-
-    @property
-    def extent(self) -> tuple[int, int] | None:
-        return (self.address, ENDPOINT_SIZE_BITS)
 
     @property
     def shown_badge(self) -> int:
@@ -233,13 +242,9 @@ class NotificationCap(Cap):
     __slots__ = ("badge", "rights")
 
     def __init__(self, address: int, badge: int, rights: int) -> None:
-        super().__init__(Tag.NOTIFICATION, address)
+        super().__init__(Tag.NOTIFICATION, address, NOTIFICATION_SIZE_BITS)
         self.badge: Final = badge
         self.rights: Final = rights
-
-    @property
-    def extent(self) -> tuple[int, int] | None:
-        return (self.address, NOTIFICATION_SIZE_BITS)
 
     @property
     def shown_badge(self) -> int:
@@ -264,13 +269,9 @@ class AsyncEndpointCap(Cap):
     __slots__ = ("badge", "rights")
 
     def __init__(self, address: int, badge: int, rights: int) -> None:
-        super().__init__(Tag.ASYNC_ENDPOINT, address)
+        super().__init__(Tag.ASYNC_ENDPOINT, address, ASYNC_ENDPOINT_SIZE_BITS)
         self.badge: Final = badge
         self.rights: Final = rights
-
-    @property
-    def extent(self) -> tuple[int, int] | None:
-        return (self.address, ASYNC_ENDPOINT_SIZE_BITS)
 
     @property
     def shown_badge(self) -> int:
@@ -311,25 +312,31 @@ class ReplyCap(Cap):
 
 @final
 class CNodeCap(Cap):
-    """A table of 2^radix slots, behind a guard of `guard_bits` bits (manual 3.3)."""
+    """A table of 2^radix slots, behind a guard of `guard_bits` bits (manual 3.3).
 
-    __slots__ = ("guard", "guard_bits", "radix")
+    `node` is None in capabilities that are only compared or shown. The rest is for lookups of `bits` bits: the
+    guard fits if `index & guard_mask == guard_place`, and `index & mask` is the slot.
+    """
 
-    def __init__(self, address: int, radix: int, guard_bits: int, guard: int) -> None:
-        super().__init__(Tag.CNODE, address)
+    __slots__ = ("bits", "guard", "guard_bits", "guard_mask", "guard_place", "mask", "node", "radix")
+
+    def __init__(self, address: int, radix: int, guard_bits: int, guard: int, node: CNode | None = None) -> None:
+        super().__init__(Tag.CNODE, address, radix + SLOT_SIZE_BITS)
         self.radix: Final = radix
         self.guard_bits: Final = guard_bits
         self.guard: Final = guard
-
-    @property
-    def extent(self) -> tuple[int, int] | None:
-        return (self.address, self.radix + SLOT_SIZE_BITS)
+        self.node: Final = node
+        self.bits: Final = radix + guard_bits
+        self.mask: Final = (1 << radix) - 1
+        self.guard_mask: Final = (1 << guard_bits) - 1 << radix
+        self.guard_place: Final = guard << radix
 
     def with_data(self, preserve: bool, data: int) -> Cap:
         guard_bits = data >> 3 & 31
         if guard_bits + self.radix > 32:
             return NULL
-        return CNodeCap(self.address, self.radix, guard_bits, data >> 8 & 0x3FFFF & (1 << guard_bits) - 1)
+        guard = data >> 8 & 0x3FFFF & (1 << guard_bits) - 1
+        return CNodeCap(self.address, self.radix, guard_bits, guard, self.node)
 
     def same_region(self, other: Cap) -> bool:
         return isinstance(other, CNodeCap) and other.address == self.address and other.radix == self.radix
@@ -345,11 +352,7 @@ class ThreadCap(Cap):
     __slots__ = ()
 
     def __init__(self, address: int) -> None:
-        super().__init__(Tag.THREAD, address)
-
-    @property
-    def extent(self) -> tuple[int, int] | None:
-        return (self.address, TCB_EXTENT_BITS)
+        super().__init__(Tag.THREAD, address, TCB_EXTENT_BITS)
 
 
 @final
@@ -410,14 +413,10 @@ class ZombieCap(Cap):
     __slots__ = ("number", "radix")
 
     def __init__(self, address: int, radix: int, number: int) -> None:
-        super().__init__(Tag.ZOMBIE, address)
+        bits = TCB_EXTENT_BITS if radix == ZOMBIE_TCB else radix + SLOT_SIZE_BITS
+        super().__init__(Tag.ZOMBIE, address, bits)
         self.radix: Final = radix  # of the CNode, or ZOMBIE_TCB
         self.number: Final = number
-
-    @property
-    def extent(self) -> tuple[int, int] | None:
-        bits = TCB_EXTENT_BITS if self.radix == ZOMBIE_TCB else self.radix + SLOT_SIZE_BITS
-        return (self.address, bits)
 
     def derived(self) -> Cap:
         return NULL
@@ -443,21 +442,19 @@ class DomainCap(Cap):
 class FrameCap(Cap):
     """Physical memory that can be mapped. `asid` 0: this capability maps nothing; `rights` is a VM_ state."""
 
-    __slots__ = ("asid", "device", "mapped_at", "rights", "size_bits")
+    __slots__ = ("asid", "device", "mapped_at", "rights")
 
     def __init__(
         self, address: int, size_bits: int, device: bool, rights: int, asid: int = 0, mapped_at: int = 0
     ) -> None:
-        Cap.__init__(self, Tag.FRAME, address)
-        self.size_bits: Final = size_bits
+        self.tag = Tag.FRAME
+        self.address = address
+        self.size_bits = size_bits
+        self.known = None
         self.device: Final = device
         self.rights: Final = rights
         self.asid: Final = asid
         self.mapped_at: Final = mapped_at
-
-    @property
-    def extent(self) -> tuple[int, int] | None:
-        return (self.address, self.size_bits)
 
     def mapped(self, asid: int, mapped_at: int) -> FrameCap:
         """The same frame, mapped at a virtual address of the space with `asid`."""
@@ -466,6 +463,8 @@ class FrameCap(Cap):
         return cap
 
     def masked(self, rights: int) -> Cap:
+        if rights & READ_WRITE == READ_WRITE:
+            return self
         allowed = mask_vm_rights(self.rights, rights)
         if allowed == self.rights:
             return self
@@ -500,14 +499,10 @@ class PageTableCap(Cap):
     __slots__ = ("asid", "mapped", "mapped_at")
 
     def __init__(self, address: int, mapped: bool = False, asid: int = 0, mapped_at: int = 0) -> None:
-        super().__init__(Tag.PAGE_TABLE, address)
+        super().__init__(Tag.PAGE_TABLE, address, PAGE_TABLE_SIZE_BITS)
         self.mapped: Final = mapped
         self.asid: Final = asid
         self.mapped_at: Final = mapped_at
-
-    @property
-    def extent(self) -> tuple[int, int] | None:
-        return (self.address, PAGE_TABLE_SIZE_BITS)
 
     def derived(self) -> Cap:
         # A copy of an unmapped table could be mapped twice.
@@ -526,13 +521,9 @@ class PageDirectoryCap(Cap):
     __slots__ = ("asid", "mapped")
 
     def __init__(self, address: int, mapped: bool = False, asid: int = 0) -> None:
-        super().__init__(Tag.PAGE_DIRECTORY, address)
+        super().__init__(Tag.PAGE_DIRECTORY, address, PAGE_DIRECTORY_SIZE_BITS)
         self.mapped: Final = mapped
         self.asid: Final = asid
-
-    @property
-    def extent(self) -> tuple[int, int] | None:
-        return (self.address, PAGE_DIRECTORY_SIZE_BITS)
 
     def derived(self) -> Cap:
         if not self.mapped:
@@ -560,12 +551,8 @@ class AsidPoolCap(Cap):
     __slots__ = ("base",)
 
     def __init__(self, address: int, base: int) -> None:
-        super().__init__(Tag.ASID_POOL, address)
+        super().__init__(Tag.ASID_POOL, address, ASID_POOL_SIZE_BITS)
         self.base: Final = base
-
-    @property
-    def extent(self) -> tuple[int, int] | None:
-        return (self.address, ASID_POOL_SIZE_BITS)
 
     def key(self) -> tuple[int, ...]:
         return (self.tag, self.address, self.base)

@@ -8,7 +8,7 @@ Only this file writes `Slot.prev`, `next`, `revocable` and `first_badged`.
 
 from __future__ import annotations
 
-from retrap.kernel.caps import NULL, AsyncEndpointCap, Cap, EndpointCap, NotificationCap, Tag, UntypedCap
+from retrap.kernel.caps import NULL, Cap, Tag, UntypedCap
 from retrap.kernel.failures import delete_first, revoke_first
 from retrap.kernel.slots import Slot
 
@@ -21,17 +21,11 @@ def is_parent(parent: Slot, child: Slot) -> bool:
     b = child.cap
     if not a.same_region(b):
         return False
-    tag = a.tag
-    if tag == Tag.ENDPOINT:
-        assert isinstance(a, EndpointCap) and isinstance(b, EndpointCap)
-        return a.badge == 0 or (a.badge == b.badge and not child.first_badged)
-    if tag == Tag.NOTIFICATION:
-        assert isinstance(a, NotificationCap) and isinstance(b, NotificationCap)
-        return a.badge == 0 or (a.badge == b.badge and not child.first_badged)
-    if tag == Tag.ASYNC_ENDPOINT:
-        assert isinstance(a, AsyncEndpointCap) and isinstance(b, AsyncEndpointCap)
-        return a.badge == 0 or (a.badge == b.badge and not child.first_badged)
-    return True
+    if a.tag == Tag.UNTYPED:
+        return True
+    # Whoever has a badge is parent of those with the same only, as far as they do not start it anew.
+    badge = a.shown_badge
+    return badge == 0 or (badge == b.shown_badge and not child.first_badged)
 
 
 def has_children(slot: Slot) -> bool:
@@ -55,11 +49,12 @@ def ensure_empty(slot: Slot) -> None:
 def is_final(slot: Slot) -> bool:
     """Whether this is the last capability to its object: neither neighbour refers to the same one."""
     cap = slot.cap
+    address = cap.address  # which tells most apart
     before = slot.prev
-    if before is not None and before.cap.same_object(cap):
+    if before is not None and before.cap.address == address and before.cap.same_object(cap):
         return False
     after = slot.next
-    return after is None or not cap.same_object(after.cap)
+    return after is None or after.cap.address != address or not cap.same_object(after.cap)
 
 
 def derive(slot: Slot, cap: Cap) -> Cap:
@@ -76,15 +71,8 @@ def derive(slot: Slot, cap: Cap) -> Cap:
 def _is_revocable(new: Cap, source: Cap) -> bool:
     """Whether a capability about to be inserted after `source` can have descendants of its own."""
     tag = new.tag
-    if tag == Tag.ENDPOINT:
-        assert isinstance(new, EndpointCap) and isinstance(source, EndpointCap)
-        return new.badge != source.badge
-    if tag == Tag.NOTIFICATION:
-        assert isinstance(new, NotificationCap) and isinstance(source, NotificationCap)
-        return new.badge != source.badge
-    if tag == Tag.ASYNC_ENDPOINT:
-        assert isinstance(new, AsyncEndpointCap) and isinstance(source, AsyncEndpointCap)
-        return new.badge != source.badge
+    if tag == Tag.ENDPOINT or tag == Tag.NOTIFICATION or tag == Tag.ASYNC_ENDPOINT:
+        return new.shown_badge != source.shown_badge
     if tag == Tag.IRQ_HANDLER:
         return source.tag == Tag.IRQ_CONTROL
     return tag == Tag.UNTYPED
@@ -98,7 +86,7 @@ def insert(cap: Cap, source: Slot, target: Slot) -> None:
     original = source.cap
     revocable = _is_revocable(cap, original)
     if (
-        isinstance(cap, UntypedCap)
+        cap.tag == Tag.UNTYPED
         and isinstance(original, UntypedCap)
         and cap.address == original.address
         and cap.size_bits == original.size_bits

@@ -75,12 +75,10 @@ def operand_slot(state: KernelState, source: bool, root: Cap, index: int, depth:
     if not isinstance(root, CNodeCap):
         raise failed_lookup(source, INVALID_ROOT)
     # Nearly always that is one CNode, whose guard and radix make `depth`: as in `resolve`.
-    guard_bits = root.guard_bits
-    radix = root.radix
-    if radix + guard_bits == depth and index >> radix & (1 << guard_bits) - 1 == root.guard:
-        node = state.objects[root.address]
-        assert isinstance(node, CNode)
-        position = index & (1 << radix) - 1
+    if depth == root.bits and index & root.guard_mask == root.guard_place:
+        node = root.node
+        assert node is not None
+        position = index & root.mask
         found = node.slots.get(position)
         return found if found is not None else node.slot(position)
     if depth < 1 or depth > WORD_BITS:

@@ -94,7 +94,7 @@ def boot(plan: BootPlan, memory: PhysicalMemory, arena: ContextArena) -> KernelS
     vspace.make(state, by_kind, plan.mappings)
     thread = new_thread(state, plan.tcb_address)
     for boot_cap in plan.caps:
-        derivation.place_root(node.slot(boot_cap.slot), _boot_cap(boot_cap, state.facts.boot_untypeds_dirty))
+        derivation.place_root(node.slot(boot_cap.slot), _boot_cap(state, boot_cap))
     vspace.fill(state, node, by_kind, plan.mappings)
     _start(state, thread, node, by_kind, vspace.root_kind)
     return state
@@ -191,13 +191,13 @@ def _vm_rights(rights: int) -> int:
     return VM_READ_ONLY if rights & (READ | EXECUTE) else VM_KERNEL_ONLY
 
 
-def _boot_cap(boot: BootCap, dirty: bool) -> Cap:
+def _boot_cap(state: KernelState, boot: BootCap) -> Cap:
     """The capability for one slot of the initial CNode."""
     kind = boot.kind
     address = boot.address
     if kind is CapKind.UNTYPED:
         # Marked full: the first Retype clears what the boot code may have left in it.
-        free = 1 << boot.size_bits if dirty else 0
+        free = 1 << boot.size_bits if state.facts.boot_untypeds_dirty else 0
         return UntypedCap(address, boot.size_bits, boot.device, free)
     if kind is CapKind.FRAME:
         if boot.mapped_at is None:
@@ -206,10 +206,11 @@ def _boot_cap(boot: BootCap, dirty: bool) -> Cap:
     if kind is CapKind.PAGE_TABLE:
         assert boot.mapped_at is not None
         return PageTableCap(address, True, INITIAL_ASID, boot.mapped_at)
-    if kind is CapKind.CNODE:
-        return CNodeCap(address, boot.size_bits, WORD_BITS - boot.size_bits, 0)
-    if kind is CapKind.SPACE_NODE:
-        return CNodeCap(address, boot.size_bits, 0, 0)
+    if kind is CapKind.CNODE or kind is CapKind.SPACE_NODE:
+        node = state.objects[address]
+        assert isinstance(node, CNode)
+        guard_bits = WORD_BITS - boot.size_bits if kind is CapKind.CNODE else 0
+        return CNodeCap(address, boot.size_bits, guard_bits, 0, node)
     if kind is CapKind.TCB:
         return ThreadCap(address)
     if kind is CapKind.PAGE_DIRECTORY:

@@ -112,6 +112,8 @@ def capabilities_refer_to_live_objects(survey: Survey) -> Iterator[str]:
                 yield f"{slot!r}: there is no such object"
             elif isinstance(cap, CNodeCap) and isinstance(item, CNode) and item.radix != cap.radix:
                 yield f"{slot!r}: the CNode has radix {item.radix}"
+            elif isinstance(cap, CNodeCap) and item is not cap.node:
+                yield f"{slot!r}: lookups go to another CNode"
             elif isinstance(cap, AsidPoolCap) and isinstance(item, AsidPool) and item.base != cap.base:
                 yield f"{slot!r}: the pool's base is {item.base:#x}"
         elif isinstance(cap, ReplyCap):

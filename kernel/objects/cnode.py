@@ -291,8 +291,8 @@ def finalise_zombie(state: KernelState, cap: ZombieCap, final: bool) -> Cap:
 
 def create(state: KernelState, address: int, size_bits: int, device: bool) -> Cap:
     """A CNode of 2^size_bits slots."""
-    state.objects[address] = CNode(address, size_bits)
-    return CNodeCap(address, size_bits, 0, 0)
+    node = state.objects[address] = CNode(address, size_bits)
+    return CNodeCap(address, size_bits, 0, 0, node)
 
 
 CREATORS: Final[dict[str, Creator]] = {"CapTable": create}

@@ -135,4 +135,4 @@ def _revived(state: KernelState, zombie: ZombieCap) -> Cap:
     node = state.objects[zombie.address]
     assert isinstance(node, CNode)
     node.occupied = None
-    return CNodeCap(zombie.address, zombie.radix, 0, 0)
+    return CNodeCap(zombie.address, zombie.radix, 0, 0, node)
