@@ -35,6 +35,7 @@ COMPILED = (
 
 PLAIN = (
     ("*/__init__.py", "looks at the name under which it is imported"),
+    ("machine/compiled.py", "speaks to mypyc only"),
     ("machine/llvm/arena.py", "ctypes"),
     ("machine/llvm/change.py", "run once, when there is no cache yet"),
     ("machine/llvm/compiler.py", "the library's types"),

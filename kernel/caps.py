@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, final
 
 from retrap.kernel.failures import illegal_operation
+from retrap.machine.compiled import mypyc_attr
 
 if TYPE_CHECKING:
     from retrap.kernel.structures import CNode
@@ -90,6 +91,7 @@ ZOMBIE_TCB: Final = -1
 """`ZombieCap.radix` of what remains of a TCB."""
 
 
+@mypyc_attr(acyclic=True)
 class Cap:
     """What every kind has; the defaults are those of the kinds without rights, data or memory.
 
@@ -170,6 +172,7 @@ NULL: Final = NullCap()
 
 
 @final
+@mypyc_attr(acyclic=True, free_list_len=1)
 class UntypedCap(Cap):
     """Memory to make objects from (manual 2.4.1). `free` is the watermark: bytes used from the start."""
 
@@ -439,6 +442,7 @@ class DomainCap(Cap):
 
 
 @final
+@mypyc_attr(acyclic=True, free_list_len=1)
 class FrameCap(Cap):
     """Physical memory that can be mapped. `asid` 0: this capability maps nothing; `rights` is a VM_ state."""
 

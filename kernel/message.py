@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, final
 
 from retrap.kernel.failures import truncated_message
 from retrap.kernel.slots import Slot
+from retrap.machine.compiled import mypyc_attr
 
 if TYPE_CHECKING:
     from retrap.kernel.state import KernelState
@@ -35,6 +36,7 @@ class Message:
             raise truncated_message(f"the message has {len(self.caps)} extra capabilities, {caps} are needed")
 
 
+@mypyc_attr(acyclic=True)
 class Invocation:
     """What decode returns: everything resolved, nothing done. Immutable; one final subclass per operation.
 

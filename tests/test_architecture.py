@@ -21,6 +21,7 @@ IMPORTERS = {
     "msgspec": {"loader/tables.py"},
     "construct": {"loader/layouts.py", "traces/schema.py"},
     "librt": {"traces/output.py"},
+    "mypy_extensions": {"machine/compiled.py"},  # for mypyc only: no dependency
     "zstandard": {"traces/compression.py"},
     "typer": {"tools/verbs.py"},
     "rich": {"tools/display.py"},

@@ -28,9 +28,11 @@ from retrap.kernel.objects.recycle import Recycle, may_recycle
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import Creator, Decoder, KernelState
 from retrap.kernel.structures import TCB_CALLER, CNode, Endpoint
+from retrap.machine.compiled import mypyc_attr
 
 
 @final
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Insert(Invocation):
     """Put a copy of what is in `source`, changed to `cap`, into `target` (Copy, Mint)."""
 
@@ -47,6 +49,7 @@ class Insert(Invocation):
 
 
 @final
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Move(Invocation):
     """Move what is in `source`, changed to `cap`, to `target` (Move, Mutate)."""
 
@@ -99,6 +102,7 @@ class Revoke(Invocation):
 
 
 @final
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Delete(Invocation):
     """Delete what is in `target`."""
 

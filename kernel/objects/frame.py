@@ -48,11 +48,13 @@ from retrap.kernel.vspace import (
     unmap_frame,
 )
 from retrap.kernel.wire import message_info
+from retrap.machine.compiled import mypyc_attr
 
 _WORD: Final = 0xFFFF_FFFF
 
 
 @final
+@mypyc_attr(acyclic=True, free_list_len=1)
 class PageMap(Invocation):
     """Write the frame's entries and remember the place in the invoked capability."""
 
@@ -75,6 +77,7 @@ class PageMap(Invocation):
 
 
 @final
+@mypyc_attr(acyclic=True, free_list_len=1)
 class PageUnmap(Invocation):
     """Remove the mapping, if there still is one; the capability forgets the place."""
 
@@ -93,6 +96,7 @@ class PageUnmap(Invocation):
 
 
 @final
+@mypyc_attr(acyclic=True, free_list_len=1)
 class CacheFlush(Invocation):
     """A cache operation on `[start, end)` of a space. Memory is always coherent here: no data changes."""
 

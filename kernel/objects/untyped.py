@@ -26,9 +26,11 @@ from retrap.kernel.message import Invocation, Message
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import ANY_SIZE, SLOT_SIZED, Creator, Decoder, KernelState
 from retrap.kernel.structures import CNode
+from retrap.machine.compiled import mypyc_attr
 
 
 @final
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Retype(Invocation):
     """Make `count` objects of one type from `address` on, with capabilities in slots from `offset` on."""
 
