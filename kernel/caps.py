@@ -157,7 +157,7 @@ class Cap:
 
 @final
 class NullCap(Cap):
-    """The empty slot's content; `NULL` is the only one."""
+    """The empty slot's content; `NULL` is the only one, so that it is known by identity."""
 
     __slots__ = ()
 

@@ -9,7 +9,7 @@ or in their own; the two ways of reducing one keep the recursion bounded.
 from __future__ import annotations
 
 from retrap.kernel import derivation
-from retrap.kernel.caps import NULL, Cap, Tag, ZombieCap
+from retrap.kernel.caps import NULL, Cap, FrameCap, Tag, ZombieCap
 from retrap.kernel.failures import Preempted
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import KernelState
@@ -31,24 +31,29 @@ def delete(state: KernelState, slot: Slot, exposed: bool) -> None:
     `exposed`: the slot is reachable for users, and empty in the end. Otherwise it is a slot of a zombie, and
     a zombie that would only contain itself may be left in it for the outer deletion.
     """
-    cap = slot.cap
-    if cap.tag == Tag.NULL:
-        return
     cleanup = _finalise_slot(state, slot, exposed)
-    if cleanup is not None:
-        _empty(state, slot, cleanup)
+    cap = slot.cap
+    if cleanup is None or cap is NULL:
+        return
+    if isinstance(cap, ZombieCap):
+        _forget(state, cap.address)
+    derivation.remove(slot)
+    if cleanup is not NULL:
+        hook = state.cleanups[cleanup.tag]
+        if hook is not None:
+            hook(state, cleanup)
 
 
 def delete_one(state: KernelState, slot: Slot) -> None:
     """Delete a capability whose deletion cannot be long: reply capabilities, IRQ notifications."""
     cap = slot.cap
-    if cap.tag == Tag.NULL:
+    if cap is NULL:
         return
     finaliser = state.finalisers[cap.tag]
     if finaliser is not None:
         remainder = finaliser(state, cap, derivation.is_final(slot))
-        assert remainder.tag == Tag.NULL
-    _empty(state, slot, NULL)
+        assert remainder is NULL
+    derivation.remove(slot)
 
 
 def finalise(state: KernelState, slot: Slot) -> None:
@@ -76,19 +81,6 @@ def zombie_slot(state: KernelState, zombie: ZombieCap, index: int) -> Slot:
     return container.slots[index]
 
 
-def _empty(state: KernelState, slot: Slot, cleanup: Cap) -> None:
-    cap = slot.cap
-    if cap.tag == Tag.NULL:
-        return
-    if cap.tag == Tag.ZOMBIE:
-        _forget(state, cap.address)
-    derivation.remove(slot)
-    if cleanup.tag != Tag.NULL:
-        hook = state.cleanups[cleanup.tag]
-        if hook is not None:
-            hook(state, cleanup)
-
-
 def _forget(state: KernelState, address: int) -> None:
     """A CNode's or TCB's last slot is empty: its memory is free."""
     gone = state.objects.pop(address)
@@ -104,9 +96,11 @@ def _finalise_slot(state: KernelState, slot: Slot, immediate: bool) -> Cap | Non
     """
     while True:
         cap = slot.cap
-        if cap.tag == Tag.NULL:
+        if cap is NULL:
             return NULL
         final = derivation.is_final(slot)
+        if isinstance(cap, FrameCap) and cap.asid == 0:
+            return cap if final else NULL  # what most deletions are about: the finaliser would find nothing to undo
         finaliser = state.finalisers[cap.tag]
         remainder = NULL if finaliser is None else finaliser(state, cap, final)
         if not isinstance(remainder, ZombieCap):
@@ -130,7 +124,7 @@ def _reduce(state: KernelState, slot: Slot, zombie: ZombieCap) -> None:
     last = zombie_slot(state, zombie, number - 1)
     delete(state, last, False)
     left = slot.cap
-    if left.tag == Tag.NULL:
+    if left is NULL:
         return
     assert isinstance(left, ZombieCap)
     if left.address == zombie.address and left.number == number and left.radix == zombie.radix:
@@ -160,7 +154,7 @@ def _skip_empty(state: KernelState, slot: Slot, zombie: ZombieCap) -> int:
     else:
         assert isinstance(container, Tcb)
         target = number
-        while target > 1 and container.slots[target - 1].cap.tag == Tag.NULL:
+        while target > 1 and container.slots[target - 1].cap is NULL:
             target -= 1
     empty = number - target
     if empty <= 0:
@@ -180,11 +174,11 @@ def _occupied_node_slots(node: CNode, number: int) -> int:
     """
     occupied = node.occupied
     if occupied is None:
-        occupied = sorted(index for index, each in node.slots.items() if each.cap.tag != Tag.NULL)
+        occupied = sorted(index for index, each in node.slots.items() if each.cap is not NULL)
         node.occupied = occupied
     while occupied:
         last = occupied[-1]
-        if last < number and (last == 0 or node.slots[last].cap.tag != Tag.NULL):
+        if last < number and (last == 0 or node.slots[last].cap is not NULL):
             return last + 1
         occupied.pop()
     return 1

@@ -8,9 +8,19 @@ Only this file writes `Slot.prev`, `next`, `revocable` and `first_badged`.
 
 from __future__ import annotations
 
+from typing import Final
+
 from retrap.kernel.caps import NULL, Cap, Tag, UntypedCap
 from retrap.kernel.failures import delete_first, revoke_first
 from retrap.kernel.slots import Slot
+
+# (Plain Python finds a module's names much faster than a class's.)
+_UNTYPED: Final = Tag.UNTYPED
+_ENDPOINT: Final = Tag.ENDPOINT
+_NOTIFICATION: Final = Tag.NOTIFICATION
+_ASYNC_ENDPOINT: Final = Tag.ASYNC_ENDPOINT
+_IRQ_HANDLER: Final = Tag.IRQ_HANDLER
+_IRQ_CONTROL: Final = Tag.IRQ_CONTROL
 
 
 def is_parent(parent: Slot, child: Slot) -> bool:
@@ -21,7 +31,7 @@ def is_parent(parent: Slot, child: Slot) -> bool:
     b = child.cap
     if not a.same_region(b):
         return False
-    if a.tag == Tag.UNTYPED:
+    if a.tag == _UNTYPED:
         return True
     # Whoever has a badge is parent of those with the same only, as far as they do not start it anew.
     badge = a.shown_badge
@@ -42,7 +52,7 @@ def ensure_no_children(slot: Slot) -> None:
 
 def ensure_empty(slot: Slot) -> None:
     """Raise seL4_DeleteFirst if `slot` holds a capability."""
-    if slot.cap.tag != Tag.NULL:
+    if slot.cap is not NULL:
         raise delete_first("the destination slot already contains a capability")
 
 
@@ -62,20 +72,10 @@ def derive(slot: Slot, cap: Cap) -> Cap:
 
     Raises `Refused`: RevokeFirst for an untyped with children, IllegalOperation for unmapped tables.
     """
-    if cap.tag == Tag.UNTYPED:
+    if cap.tag == _UNTYPED:
         ensure_no_children(slot)
         return cap
     return cap.derived()
-
-
-def _is_revocable(new: Cap, source: Cap) -> bool:
-    """Whether a capability about to be inserted after `source` can have descendants of its own."""
-    tag = new.tag
-    if tag == Tag.ENDPOINT or tag == Tag.NOTIFICATION or tag == Tag.ASYNC_ENDPOINT:
-        return new.shown_badge != source.shown_badge
-    if tag == Tag.IRQ_HANDLER:
-        return source.tag == Tag.IRQ_CONTROL
-    return tag == Tag.UNTYPED
 
 
 def insert(cap: Cap, source: Slot, target: Slot) -> None:
@@ -84,14 +84,17 @@ def insert(cap: Cap, source: Slot, target: Slot) -> None:
     An untyped that is copied whole is marked full, so that only the copy can hand out its memory.
     """
     original = source.cap
-    revocable = _is_revocable(cap, original)
-    if (
-        cap.tag == Tag.UNTYPED
-        and isinstance(original, UntypedCap)
-        and cap.address == original.address
-        and cap.size_bits == original.size_bits
-    ):
-        source.cap = original.full()
+    tag = cap.tag
+    revocable = False  # whether it can have descendants of its own
+    if tag in (_ENDPOINT, _NOTIFICATION, _ASYNC_ENDPOINT):
+        revocable = cap.shown_badge != original.shown_badge
+    elif tag == _UNTYPED:
+        revocable = True
+        assert isinstance(original, UntypedCap)
+        if cap.address == original.address and cap.size_bits == original.size_bits:
+            source.cap = original.full()
+    elif tag == _IRQ_HANDLER:
+        revocable = original.tag == _IRQ_CONTROL
     after = source.next
     target.cap = cap
     target.prev = source

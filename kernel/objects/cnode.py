@@ -12,7 +12,6 @@ from retrap.kernel.caps import (
     CNodeCap,
     EndpointCap,
     ReplyCap,
-    Tag,
     ZombieCap,
 )
 from retrap.kernel.endpoint import cancel_badged_sends
@@ -166,7 +165,7 @@ def _source(state: KernelState, target: Slot, message: Message) -> Slot:
     derivation.ensure_empty(target)
     depth = words[3]
     source = operand_slot(state, True, message.caps[0].cap, words[2], depth)
-    if source.cap.tag == Tag.NULL:
+    if source.cap is NULL:
         raise failed_lookup(True, missing_capability(depth), "the source slot is empty")
     return source
 
@@ -180,7 +179,7 @@ def _decode_copy(state: KernelState, slot: Slot, cap: CNodeCap, message: Message
     if len(message.words) < 5:
         raise truncated_message("the rights are missing")
     new = derivation.derive(source, source.cap.masked(message.words[4] & ALL_RIGHTS))
-    if new.tag == Tag.NULL:
+    if new is NULL:
         raise illegal_operation(_INVALID)
     return Insert(new, source, target)
 
@@ -193,7 +192,7 @@ def _decode_mint(state: KernelState, slot: Slot, cap: CNodeCap, message: Message
         raise truncated_message("the rights or the badge are missing")
     changed = source.cap.masked(words[4] & ALL_RIGHTS).with_data(False, words[5])
     new = derivation.derive(source, changed)
-    if new.tag == Tag.NULL:
+    if new is NULL:
         raise illegal_operation(_INVALID)
     return Insert(new, source, target)
 
@@ -210,7 +209,7 @@ def _decode_mutate(state: KernelState, slot: Slot, cap: CNodeCap, message: Messa
     if len(message.words) < 5:
         raise truncated_message("the badge is missing")
     new = source.cap.with_data(True, message.words[4])
-    if new.tag == Tag.NULL:
+    if new is NULL:
         raise illegal_operation(_INVALID)
     return Move(new, source, target)
 
@@ -227,15 +226,15 @@ def _decode_rotate(state: KernelState, slot: Slot, cap: CNodeCap, message: Messa
         raise illegal_operation("the pivot slot is the source or the destination")
     if source is not target:
         derivation.ensure_empty(target)
-    if source.cap.tag == Tag.NULL:
+    if source.cap is NULL:
         raise failed_lookup(True, missing_capability(source_depth), "the source slot is empty")
-    if pivot.cap.tag == Tag.NULL:
+    if pivot.cap is NULL:
         raise failed_lookup(False, missing_capability(pivot_depth), "the pivot slot is empty")
     new_source = source.cap.with_data(True, source_data)
     new_pivot = pivot.cap.with_data(True, pivot_data)
-    if new_source.tag == Tag.NULL:
+    if new_source is NULL:
         raise illegal_operation("the source capability cannot be changed in this way")
-    if new_pivot.tag == Tag.NULL:
+    if new_pivot is NULL:
         raise illegal_operation("the pivot capability cannot be changed in this way")
     return Rotate(new_source, new_pivot, source, pivot, target)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from retrap.kernel import derivation
-from retrap.kernel.caps import SLOT_SIZE_BITS, Cap, CNodeCap, Tag, UntypedCap
+from retrap.kernel.caps import NULL, SLOT_SIZE_BITS, Cap, CNodeCap, UntypedCap
 from retrap.kernel.failures import (
     Preempted,
     delete_first,
@@ -25,19 +25,15 @@ from retrap.kernel.lookup import target_slot
 from retrap.kernel.message import Invocation, Message
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import ANY_SIZE, SLOT_SIZED, Creator, Decoder, KernelState
-from retrap.kernel.structures import CNode
 from retrap.machine.compiled import mypyc_attr
 
 
 @final
 @mypyc_attr(acyclic=True, free_list_len=1)
 class Retype(Invocation):
-    """Make `count` objects of one type from `address` on, with capabilities in slots from `offset` on."""
+    """Make objects of one type from `address` on, one for each slot of `targets`."""
 
-    __slots__ = (
-        "address", "count", "creator", "device", "node", "object_bits", "object_type", "offset", "reset",
-        "size_bits", "source",
-    )  # fmt: skip
+    __slots__ = ("address", "object_bits", "object_type", "reset", "size_bits", "source", "targets")
 
     def __init__(
         self,
@@ -47,10 +43,7 @@ class Retype(Invocation):
         object_type: int,
         size_bits: int,
         object_bits: int,
-        node: CNode,
-        offset: int,
-        count: int,
-        device: bool,
+        targets: list[Slot],
     ) -> None:
         self.source: Final = source
         self.reset: Final = reset
@@ -58,10 +51,7 @@ class Retype(Invocation):
         self.object_type: Final = object_type
         self.size_bits: Final = size_bits
         self.object_bits: Final = object_bits
-        self.node: Final = node
-        self.offset: Final = offset
-        self.count: Final = count
-        self.device: Final = device
+        self.targets: Final = targets
 
     def perform(self, state: KernelState) -> list[int] | None:
         source = self.source
@@ -71,16 +61,16 @@ class Retype(Invocation):
             _reset(state, source)
         untyped = source.cap
         assert isinstance(untyped, UntypedCap)
+        device = untyped.device
         address = self.address
         size = 1 << self.object_bits
-        source.cap = untyped.with_free(address + size * self.count - untyped.address)
+        targets = self.targets
+        source.cap = untyped.with_free(address + size * len(targets) - untyped.address)
         creator = state.creators[self.object_type]
-        node = self.node
-        for index in range(self.offset, self.offset + self.count):
+        for target in targets:
             if clears:
                 state.memory.clear(address, size)
-            cap = creator(state, address, self.size_bits, self.device)
-            derivation.insert_new(source, node.slot(index), cap)
+            derivation.insert_new(source, target, creator(state, address, self.size_bits, device))
             address += size
         return None
 
@@ -109,18 +99,11 @@ def _reset(state: KernelState, slot: Slot) -> None:
         raise Preempted
 
 
-def _object_bits(state: KernelState, object_type: int, size_bits: int) -> int:
-    """Log2 of the size in bytes of an object of this type."""
-    bits = state.object_bits[object_type]
-    if bits == ANY_SIZE:
-        return size_bits
-    if bits == SLOT_SIZED:
-        return SLOT_SIZE_BITS + size_bits
-    return bits
-
-
 def _check_size(state: KernelState, object_bits: int, size_bits: int) -> None:
-    """Refuse sizes that cannot be. Until 8.0.0 that is for the number which the user gave, whatever the type."""
+    """Refuse sizes that cannot be, of those where one number is larger than the largest untyped.
+
+    Until 8.0.0 that is for the number which the user gave, whatever the type.
+    """
     largest = state.max_untyped_bits
     if state.facts.retype_size_limit == "object-29":
         impossible = size_bits >= 32 or object_bits > largest
@@ -145,33 +128,39 @@ def _decode_retype(state: KernelState, slot: Slot, cap: UntypedCap, message: Mes
     if object_type >= len(state.creators):
         raise invalid_argument(0, f"there is no object type {object_type}")
 
-    object_bits = _object_bits(state, object_type, size_bits)
-    _check_size(state, object_bits, size_bits)
-    bits = state.object_bits[object_type]
-    if bits == SLOT_SIZED and size_bits == 0:
-        raise invalid_argument(1, "a CNode has at least two slots")
-    if bits == ANY_SIZE and size_bits < state.min_untyped_bits:
-        raise invalid_argument(1, f"an untyped has at least 2^{state.min_untyped_bits} bytes")
+    # The object's size; the user chooses that of some.
+    bits = object_bits = state.object_bits[object_type]
+    if bits == ANY_SIZE:
+        object_bits = size_bits
+    elif bits == SLOT_SIZED:
+        object_bits = SLOT_SIZE_BITS + size_bits
+    largest = state.max_untyped_bits
+    if object_bits > largest or size_bits > largest:
+        _check_size(state, object_bits, size_bits)
+    if bits < 0:
+        if bits == SLOT_SIZED and size_bits == 0:
+            raise invalid_argument(1, "a CNode has at least two slots")
+        if bits == ANY_SIZE and size_bits < state.min_untyped_bits:
+            raise invalid_argument(1, f"an untyped has at least 2^{state.min_untyped_bits} bytes")
 
     # Where the capabilities are to go: a CNode, found under the root; depth 0 means the root itself.
     node_cap: Cap = root if depth == 0 else target_slot(state, root, index, depth).cap
     if not isinstance(node_cap, CNodeCap):
         raise failed_lookup(False, missing_capability(depth), "the destination is not a CNode")
-    node_size = 1 << node_cap.radix
-    if offset > node_size - 1:
-        raise range_error(0, node_size - 1, f"the destination CNode has no slot {offset}")
+    last = node_cap.mask
+    if offset > last:
+        raise range_error(0, last, f"the destination CNode has no slot {offset}")
     fan_out = state.options.retype_fan_out_limit
     if count < 1 or count > fan_out:
         raise range_error(1, fan_out, f"{count} objects cannot be made at once")
-    if count > node_size - offset:
-        raise range_error(1, node_size - offset, "the destination slots reach beyond the end of the CNode")
-    node = state.objects[node_cap.address]
-    assert isinstance(node, CNode)
-    slots = node.slots
-    for position in range(offset, offset + count):
-        occupied = slots.get(position)
-        if occupied is not None and occupied.cap.tag != Tag.NULL:
-            raise delete_first(f"slot {position} of the destination already contains a capability")
+    if count > last + 1 - offset:
+        raise range_error(1, last + 1 - offset, "the destination slots reach beyond the end of the CNode")
+    node = node_cap.node
+    assert node is not None
+    targets = [node.slot(position) for position in range(offset, offset + count)]
+    for target in targets:
+        if target.cap is not NULL:
+            raise delete_first(f"slot {target.index} of the destination already contains a capability")
 
     # Without children the whole untyped is free, whatever its watermark says. The free bytes are counted
     # from the unaligned watermark.
@@ -187,7 +176,7 @@ def _decode_retype(state: KernelState, slot: Slot, cap: UntypedCap, message: Mes
 
     size = 1 << object_bits
     start = (cap.address + free + size - 1) & -size
-    return Retype(slot, reset, start, object_type, size_bits, object_bits, node, offset, count, cap.device)
+    return Retype(slot, reset, start, object_type, size_bits, object_bits, targets)
 
 
 METHODS: Final[dict[str, Decoder]] = {"UntypedRetype": _decode_retype}
