@@ -14,7 +14,7 @@ from retrap.kernel.failures import (
 )
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import KernelState
-from retrap.kernel.structures import TCB_CTABLE, CNode, CSpaceRoot, Tcb
+from retrap.kernel.structures import NEAR, TCB_CTABLE, CNode, CSpaceRoot, Tcb
 from retrap.kernel.wire import LookupKind
 
 WORD_BITS: Final = 32
@@ -40,9 +40,7 @@ def resolve(state: KernelState, root: Cap, cptr: int, bits: int) -> tuple[Slot, 
         node = state.objects[root.address]
         assert isinstance(node, CNode)
         index = (cptr >> bits) & ((1 << radix) - 1)
-        slot = node.slots.get(index)
-        if slot is None:
-            slot = node.slot(index)
+        slot = node.slot(index)
         if bits == 0:
             return slot, 0
         inner = slot.cap
@@ -58,7 +56,7 @@ def lookup_slot(state: KernelState, thread: Tcb, cptr: int) -> Slot:
     if root is not None and root.cap is cap:
         if cptr >> root.radix == root.guard:
             index = cptr & root.mask
-            slot = root.slots.get(index)
+            slot = root.near[index] if index < NEAR else None
             return slot if slot is not None else root.node.slot(index)
     elif isinstance(cap, CNodeCap) and cap.radix + cap.guard_bits == WORD_BITS:
         node = state.objects[cap.address]
@@ -79,7 +77,7 @@ def operand_slot(state: KernelState, source: bool, root: Cap, index: int, depth:
         node = root.node
         assert node is not None
         position = index & root.mask
-        found = node.slots.get(position)
+        found = node.near[position] if position < NEAR else None
         return found if found is not None else node.slot(position)
     if depth < 1 or depth > WORD_BITS:
         raise range_error(1, WORD_BITS, f"a depth of {depth} is not between 1 and {WORD_BITS}")

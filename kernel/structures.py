@@ -27,24 +27,33 @@ class KernelObject:
         self.address: Final = address
 
 
+NEAR: Final = 1 << 12
+"""How many of a CNode's slots lookups find in a list, which is several times as fast as in a `dict`."""
+
+
 @final
 class CNode(KernelObject):
-    """2^radix slots. `Slot`s are made when they are first looked at, so a large CNode costs nothing."""
+    """2^radix slots. `Slot`s are made when they are first looked at, so a large CNode costs little.
 
-    __slots__ = ("occupied", "radix", "slots")
+    `slots` are those that were made; `near` are the first of them by index.
+    """
+
+    __slots__ = ("near", "occupied", "radix", "slots")
 
     def __init__(self, address: int, radix: int) -> None:
         super().__init__(Tag.CNODE, address)
         self.radix: Final = radix
         self.occupied: list[int] | None = None  # while it is deleted: indices that may not be empty, ascending
         self.slots: Final[dict[int, Slot]] = {}
+        self.near: Final[list[Slot | None]] = [None] * min(1 << radix, NEAR)
 
     def slot(self, index: int) -> Slot:
         """The slot with `index`, which is below 2^radix."""
-        found = self.slots.get(index)
+        found = self.near[index] if index < NEAR else self.slots.get(index)
         if found is None:
-            found = Slot(self.address, index)
-            self.slots[index] = found
+            found = self.slots[index] = Slot(self.address, index)
+            if index < NEAR:
+                self.near[index] = found
         return found
 
 
@@ -82,7 +91,7 @@ class CSpaceRoot:
     Holds as long as the capability is in the thread's slot: an object lives as long as its last capability.
     """
 
-    __slots__ = ("cap", "guard", "mask", "node", "radix", "slots")
+    __slots__ = ("cap", "guard", "mask", "near", "node", "radix")
 
     def __init__(self, cap: Cap, radix: int, guard: int, node: CNode) -> None:
         self.cap: Final = cap
@@ -90,7 +99,7 @@ class CSpaceRoot:
         self.guard: Final = guard
         self.mask: Final = (1 << radix) - 1
         self.node: Final = node
-        self.slots: Final = node.slots
+        self.near: Final = node.near
 
 
 class Fault:

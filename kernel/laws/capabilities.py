@@ -18,6 +18,7 @@ from retrap.kernel.derivation import is_parent
 from retrap.kernel.laws.survey import Survey
 from retrap.kernel.slots import Slot
 from retrap.kernel.structures import (
+    NEAR,
     TCB_BUFFER,
     TCB_CALLER,
     TCB_CTABLE,
@@ -152,6 +153,8 @@ def slots_know_their_place(survey: Survey) -> Iterator[str]:
             for index, slot in item.slots.items():
                 if slot.owner != item.address or slot.index != index or index >> item.radix:
                     yield f"{slot!r} is slot {index} of the CNode at {item.address:#010x}"
+                elif index < NEAR and item.near[index] is not slot:
+                    yield f"{slot!r} is not what lookups of slot {index} find"
     nodes_are_spaces = survey.state.facts.address_space == "capabilities"
     for thread in survey.threads:
         for index, kinds in _TCB_KINDS.items():

@@ -297,24 +297,20 @@ def finalise(state: KernelState, cap: FrameCap, final: bool) -> Cap:
     return NULL
 
 
-def _create(address: int, size_bits: int, device: bool) -> Cap:
-    return FrameCap(address, size_bits, device, VM_READ_WRITE)
-
-
 def create_small_page(state: KernelState, address: int, size_bits: int, device: bool) -> Cap:
-    return _create(address, SMALL_PAGE_BITS, device)
+    return FrameCap(address, SMALL_PAGE_BITS, device, VM_READ_WRITE)
 
 
 def create_large_page(state: KernelState, address: int, size_bits: int, device: bool) -> Cap:
-    return _create(address, LARGE_PAGE_BITS, device)
+    return FrameCap(address, LARGE_PAGE_BITS, device, VM_READ_WRITE)
 
 
 def create_section(state: KernelState, address: int, size_bits: int, device: bool) -> Cap:
-    return _create(address, SECTION_BITS, device)
+    return FrameCap(address, SECTION_BITS, device, VM_READ_WRITE)
 
 
 def create_supersection(state: KernelState, address: int, size_bits: int, device: bool) -> Cap:
-    return _create(address, SUPERSECTION_BITS, device)
+    return FrameCap(address, SUPERSECTION_BITS, device, VM_READ_WRITE)
 
 
 CREATORS: Final[dict[str, Creator]] = {

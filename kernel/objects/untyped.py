@@ -157,10 +157,12 @@ def _decode_retype(state: KernelState, slot: Slot, cap: UntypedCap, message: Mes
         raise range_error(1, last + 1 - offset, "the destination slots reach beyond the end of the CNode")
     node = node_cap.node
     assert node is not None
-    targets = [node.slot(position) for position in range(offset, offset + count)]
-    for target in targets:
+    targets: list[Slot] = []
+    for position in range(offset, offset + count):
+        target = node.slot(position)
         if target.cap is not NULL:
-            raise delete_first(f"slot {target.index} of the destination already contains a capability")
+            raise delete_first(f"slot {position} of the destination already contains a capability")
+        targets.append(target)
 
     # Without children the whole untyped is free, whatever its watermark says. The free bytes are counted
     # from the unaligned watermark.
