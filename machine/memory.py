@@ -117,10 +117,25 @@ class PhysicalMemory:
 
     def notice(self, address: int, size: int) -> None:
         """Bytes of RAM changed: tell the watcher if any of their pages is watched."""
-        if self.watcher is not None and not self.watched.isdisjoint(
-            range(address >> PAGE_BITS, (address + size + PAGE_SIZE - 1) >> PAGE_BITS)
-        ):
+        if self.watcher is None:
+            return
+        first, end = address >> PAGE_BITS, (address + size + PAGE_SIZE - 1) >> PAGE_BITS
+        if self._is_watched(first, end):
             self.watcher(address, size)
+
+    def _is_watched(self, first: int, end: int) -> bool:
+        """Whether any of the pages `[first, end)` is watched. A few are looked for among the watched ones; where
+        there are many, it is the other way round."""
+        watched = self.watched
+        if end - first <= len(watched):
+            for page in range(first, end):
+                if page in watched:
+                    return True
+        else:
+            for page in watched:
+                if first <= page < end:
+                    return True
+        return False
 
     def read_word(self, address: int) -> int:
         region = self._ram(address)

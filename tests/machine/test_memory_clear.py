@@ -52,3 +52,18 @@ def test_only_whole_pages_of_the_host_are_given_back(page: int, start: int, size
     assert start <= first < start + page
     assert first < last
     assert last <= start + size < last + page
+
+
+@given(st.sets(st.integers(0, 40), max_size=12), st.integers(0, 40 << 12), st.integers(1, 20 << 12))
+@example({3}, 0x3FFF, 1)
+@example({3}, 0x4000, 1)
+@example({3}, 0x2FFC, 4)
+@example({3}, 0x2FFC, 8)
+def test_who_watches_a_page_is_told(watched: set[int], start: int, size: int) -> None:
+    memory = PhysicalMemory([(BASE, 1 << 22)])
+    told: list[tuple[int, int]] = []
+    memory.watcher = lambda address, size: told.append((address, size))
+    memory.watched.update((BASE >> 12) + page for page in watched)
+    memory.clear(BASE + start, size)
+    expected = any(start < page + 1 << 12 and page << 12 < start + size for page in watched)
+    assert told == ([(BASE + start, size)] if expected else [])
