@@ -7,7 +7,8 @@ no backend packs and unpacks the CPSR per instruction. ARM ARM B1.3 (registers),
 from __future__ import annotations
 
 import mmap
-from typing import Any, Final, final
+import sys
+from typing import Final, final
 
 WORDS: Final = 128
 """Words per context; a context is 512 bytes."""
@@ -58,6 +59,12 @@ class Counters:
     MONITORS_2: Final = 32  # … and they are PMUv2: PMCEID0, PMCEID1, PMOVSSET
 
 
+def handle_of(address: int) -> bytes:
+    """A host address as native code takes it from Python: it reads the bytes where they are. (From a number above
+    2^30 CPython makes them one by one, which takes it more than a hundred host instructions.)"""
+    return address.to_bytes(8, sys.byteorder)
+
+
 @final
 class Context:
     """One thread's registers: a window of the arena. `words[Slot.X]` reads and writes 32-bit values."""
@@ -70,7 +77,7 @@ class Context:
         self.first: Final = words[:2].cast("B").cast("Q")
         """R0 and R1 as one number, R0 its lower half."""
         self.address: Final = address  # host address of word 0, for compiled code
-        self.handle: Final[Any] = address  # the same as a Python object also when compiled ahead
+        self.handle: Final = handle_of(address)
 
     @property
     def cpsr(self) -> int:

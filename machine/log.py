@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, final
 
@@ -48,10 +49,11 @@ class InstructionLog:
     def logging(self, enter: Callable[..., int], offset: int) -> Callable[..., int]:
         """`enter` of `llvm.trampoline` for regions that log. `offset`: of `Env.LOG` in the environment."""
 
-        def run(context: int, environment: int, budget: int, *user: object) -> int:
+        def run(context: bytes, environment: bytes, budget: int, *user: object) -> int:
             # Regions count from where the log ends if all of the budget is used.
             end = self.address + 4 * (self.at + budget)
-            ctypes.c_uint64.from_address(environment + offset).value = end
+            at = int.from_bytes(environment, sys.byteorder) + offset
+            ctypes.c_uint64.from_address(at).value = end
             result = enter(context, environment, budget, *user)
             self.at += result >> 8
             return result

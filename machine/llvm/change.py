@@ -1,7 +1,7 @@
 """What follows a change of mappings: native code's tables (`tables`), in LLVM IR.
 
-`change(environment, page, entry)` is a CPython function like `trampoline`'s `enter`: it takes the host address of
-an environment, a virtual page, and what is mapped there from now on, as in `AddressSpace.pages` (0: nothing). The
+`change(environment, page, entry)` is a CPython function like `trampoline`'s `enter`: it takes the handle of an
+environment, a virtual page, and what is mapped there from now on, as in `AddressSpace.pages` (0: nothing). The
 tables for loads and for stores then have that page, as far as native code may touch it, and no window has what
 they no longer have. With a fourth argument, a number of pages, nothing is mapped at so many pages from `page` on.
 It returns whether anything but pointers has been derived from the last of them (`Env.NOTED`).
@@ -16,6 +16,7 @@ from typing import Final
 
 from retrap.machine.llvm.layout import WINDOW_COUNT, Env, Ram, Window, Writer
 from retrap.machine.llvm.tables import LAST_PAGE, MERGED
+from retrap.machine.llvm.trampoline import conversions, handle, number
 from retrap.machine.space import READ, WRITE
 
 NAME: Final = "change"
@@ -134,12 +135,6 @@ ret i64 %held
 
 
 def _change() -> str:
-    content = bytes.__basicsize__ - 1
-    arguments = "".join(
-        f"%a{n}p = getelementptr i8, ptr %args, i64 {8 * n}\n%a{n} = load ptr, ptr %a{n}p\n"
-        f"%{name} = call i64 %as(ptr %a{n})\n"
-        for n, name in enumerate(("environment", "page", "mapped"))
-    )
     fields = "".join(
         f"%{name}p = getelementptr i8, ptr %e, i64 {offset}\n%{name} = load {kind}, ptr %{name}p\n"
         for name, kind, offset in (
@@ -159,19 +154,15 @@ def _change() -> str:
     return f"""
 define ptr @{NAME}(ptr %self, ptr %args, i64 %number_of_arguments) #0 {{
 entry:
-%asp = getelementptr i8, ptr %self, i64 {content}
-%as = load ptr, ptr %asp
-%fromp = getelementptr i8, ptr %self, i64 {content + 8}
-%from = load ptr, ptr %fromp
-{arguments}
-%e = inttoptr i64 %environment to ptr
+{conversions()}
+{handle("e", 0)}
+{number("page", 1)}
+{number("mapped", 2)}
 {fields}
 %one = icmp eq i64 %number_of_arguments, 3
 br i1 %one, label %rights, label %several
 several:
-%a3p = getelementptr i8, ptr %args, i64 24
-%a3 = load ptr, ptr %a3p
-%count = call i64 %as(ptr %a3)
+{number("count", 3)}
 br label %nothing
 rights:
 %physical = lshr i64 %mapped, 4

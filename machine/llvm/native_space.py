@@ -6,8 +6,9 @@ All of it is derived from the address space and RAM, and is cut as soon as those
 from __future__ import annotations
 
 import mmap
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Final, final
 
+from retrap.machine.context import handle_of
 from retrap.machine.llvm import layout
 from retrap.machine.llvm.layout import JUMP_CACHE_BITS, WINDOW_COUNT, Env, Window
 from retrap.machine.llvm.lower import Shape
@@ -106,7 +107,7 @@ class NativeSpace(SpaceListener):
         self.cache: Final = memoryview(self._maps[0]).cast("Q")
         self.env: Final = memoryview(self._maps[1]).cast("Q")
         self.env_address: Final = host_address(self._maps[1])
-        self.env_handle: Final[Any] = self.env_address  # as a Python object also when compiled ahead
+        self.env_handle: Final = handle_of(self.env_address)
         self._noted: Final = memoryview(self._maps[1])[Env.NOTED :]
         """1 for each virtual page that is in `looked`, `sheets` or `code_pages`."""
         env = self.env

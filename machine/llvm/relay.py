@@ -12,6 +12,7 @@ from typing import Final
 
 from retrap.machine.context import Slot
 from retrap.machine.llvm.layout import JUMP_SEARCH, Env, Exit
+from retrap.machine.llvm.trampoline import conversions, number
 from retrap.machine.relay import AREA_WORDS, LENGTHS, RECORD_LIMIT, Block, Edge
 
 NAME: Final = "relay"
@@ -43,7 +44,6 @@ def text() -> str:
 
 
 def _entry() -> str:
-    content = bytes.__basicsize__ - 1
     return f"""
 define ptr @{NAME}(ptr %self, ptr %args, i64 %count) #0 {{
 entry:
@@ -54,16 +54,10 @@ entry:
 %room = alloca i64
 %clock = alloca i64
 %answered = alloca i64
-%asp = getelementptr i8, ptr %self, i64 {content}
-%as = load ptr, ptr %asp
-%fromp = getelementptr i8, ptr %self, i64 {content + 8}
-%from = load ptr, ptr %fromp
-%a0 = load ptr, ptr %args
-%b0 = call i64 %as(ptr %a0)
-%b = inttoptr i64 %b0 to ptr
-%a1p = getelementptr i8, ptr %args, i64 8
-%a1 = load ptr, ptr %a1p
-%budget = call i64 %as(ptr %a1)
+{conversions()}
+{number("block", 0)}
+{number("budget", 1)}
+%b = inttoptr i64 %block to ptr
 {_field("first.context", "b", Block.CONTEXT, "ptr")}
 store ptr %first.context, ptr %context
 {_field("first.space", "b", Block.ENVIRONMENT, "ptr")}

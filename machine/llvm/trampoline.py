@@ -1,11 +1,12 @@
 """The way into native code: a CPython function, written in LLVM IR, that runs regions until one has to come back.
 
-`enter(context, environment, budget)` takes host addresses and a number of instructions, and returns the number of
-instructions executed << 8 | `Exit`. With a fourth argument, whatever it is, user mode is entered first
-(`machine.context.enter_user`); with a fifth one, only the interpreter is called, which may begin in the middle of
-a basic block. It looks PC up in the jump cache and calls the region there, or else the interpreter if the address
-space has one, again and again while these end with `Exit.CHAIN`. CPython calls it as METH_FASTCALL (PEP 590's
-older form, in the limited API since 3.10): no argument tuple, no conversion by name, about 50 ns.
+`enter(context, environment, budget)` takes handles of host addresses (`machine.context.handle_of`) and a number of
+instructions, and returns the number of instructions executed << 8 | `Exit`. With a fourth argument, whatever it is,
+user mode is entered first (`machine.context.enter_user`); with a fifth one, only the interpreter is called, which
+may begin in the middle of a basic block. It looks PC up in the jump cache and calls the region there, or else the
+interpreter if the address space has one, again and again while these end with `Exit.CHAIN`. CPython calls it as
+METH_FASTCALL (PEP 590's older form, in the limited API since 3.10): no argument tuple, no conversion by name, about
+50 ns.
 """
 
 from __future__ import annotations
@@ -24,27 +25,43 @@ Relay = Callable[[int, int], int]
 
 NAME: Final = "enter"
 
+CONTENT: Final = bytes.__basicsize__ - 1
+"""Where in a bytes object its bytes are."""
+
+
+def handle(name: str, index: int) -> str:
+    """`%name`: the host address that the argument with this index is the handle of."""
+    return f"""%{name}.a = getelementptr i8, ptr %args, i64 {8 * index}
+%{name}.o = load ptr, ptr %{name}.a
+%{name}.c = getelementptr i8, ptr %{name}.o, i64 {CONTENT}
+%{name} = load ptr, ptr %{name}.c"""
+
+
+def number(name: str, index: int) -> str:
+    """`%name`: the argument with this index, a number."""
+    return f"""%{name}.a = getelementptr i8, ptr %args, i64 {8 * index}
+%{name}.o = load ptr, ptr %{name}.a
+%{name} = call i64 %as(ptr %{name}.o)"""
+
+
+def conversions() -> str:
+    """`%as` and `%from`: the functions that `_python_addresses` gives."""
+    return f"""%asp = getelementptr i8, ptr %self, i64 {CONTENT}
+%as = load ptr, ptr %asp
+%fromp = getelementptr i8, ptr %self, i64 {CONTENT + 8}
+%from = load ptr, ptr %fromp"""
+
+
 def text() -> str:
     """The function. Its `self` is a bytes object with the host addresses that `_python_addresses` gives."""
-    content = bytes.__basicsize__ - 1
     chain, lookup = int(Exit.CHAIN), int(Exit.LOOKUP)
     return f"""
 define ptr @{NAME}(ptr %self, ptr %args, i64 %count) #0 {{
 entry:
-%asp = getelementptr i8, ptr %self, i64 {content}
-%as = load ptr, ptr %asp
-%fromp = getelementptr i8, ptr %self, i64 {content + 8}
-%from = load ptr, ptr %fromp
-%a0 = load ptr, ptr %args
-%context = call i64 %as(ptr %a0)
-%a1p = getelementptr i8, ptr %args, i64 8
-%a1 = load ptr, ptr %a1p
-%environment = call i64 %as(ptr %a1)
-%a2p = getelementptr i8, ptr %args, i64 16
-%a2 = load ptr, ptr %a2p
-%budget = call i64 %as(ptr %a2)
-%c = inttoptr i64 %context to ptr
-%e = inttoptr i64 %environment to ptr
+{conversions()}
+{handle("c", 0)}
+{handle("e", 1)}
+{number("budget", 2)}
 store i64 %budget, ptr %e
 %pcp = getelementptr i8, ptr %c, i64 {Slot.PC * 4}
 %tp = getelementptr i8, ptr %c, i64 {Slot.THUMB * 4}
