@@ -21,6 +21,7 @@ from retrap.kernel.failures import illegal_operation
 from retrap.machine.compiled import mypyc_attr
 
 if TYPE_CHECKING:
+    from retrap.kernel.slots import Slot
     from retrap.kernel.structures import CNode
 
 
@@ -46,6 +47,10 @@ class Tag:
     SGI_SIGNAL: Final = 16
     ASYNC_ENDPOINT: Final = 17
 
+
+# Plain Python finds a module's names much faster than a class's.
+_UNTYPED: Final = Tag.UNTYPED
+_FRAME: Final = Tag.FRAME
 
 TAGS: Final = 18
 """How many kinds there are: the length of every table by tag."""
@@ -179,7 +184,7 @@ class UntypedCap(Cap):
     __slots__ = ("device", "free")
 
     def __init__(self, address: int, size_bits: int, device: bool, free: int) -> None:
-        self.tag = Tag.UNTYPED
+        self.tag = _UNTYPED
         self.address = address
         self.size_bits = size_bits
         self.known = None
@@ -317,11 +322,11 @@ class ReplyCap(Cap):
 class CNodeCap(Cap):
     """A table of 2^radix slots, behind a guard of `guard_bits` bits (manual 3.3).
 
-    `node` is None in capabilities that are only compared or shown. The rest is for lookups of `bits` bits: the
-    guard fits if `index & guard_mask == guard_place`, and `index & mask` is the slot.
+    `node` is None in capabilities that are only compared or shown. The rest is what most lookups need: one of
+    `bits` bits whose number is below `reach`, so that it fits a guard of zeroes, finds its slot in `near`.
     """
 
-    __slots__ = ("bits", "guard", "guard_bits", "guard_mask", "guard_place", "mask", "node", "radix")
+    __slots__ = ("bits", "guard", "guard_bits", "near", "node", "radix", "reach")
 
     def __init__(self, address: int, radix: int, guard_bits: int, guard: int, node: CNode | None = None) -> None:
         super().__init__(Tag.CNODE, address, radix + SLOT_SIZE_BITS)
@@ -330,9 +335,8 @@ class CNodeCap(Cap):
         self.guard: Final = guard
         self.node: Final = node
         self.bits: Final = radix + guard_bits
-        self.mask: Final = (1 << radix) - 1
-        self.guard_mask: Final = (1 << guard_bits) - 1 << radix
-        self.guard_place: Final = guard << radix
+        self.near: Final[list[Slot | None]] = [] if node is None else node.near
+        self.reach: Final = len(self.near) if guard == 0 else 0
 
     def with_data(self, preserve: bool, data: int) -> Cap:
         guard_bits = data >> 3 & 31
@@ -451,7 +455,7 @@ class FrameCap(Cap):
     def __init__(
         self, address: int, size_bits: int, device: bool, rights: int, asid: int = 0, mapped_at: int = 0
     ) -> None:
-        self.tag = Tag.FRAME
+        self.tag = _FRAME
         self.address = address
         self.size_bits = size_bits
         self.known = None

@@ -14,13 +14,13 @@ from retrap.kernel.failures import (
 )
 from retrap.kernel.slots import Slot
 from retrap.kernel.state import KernelState
-from retrap.kernel.structures import NEAR, TCB_CTABLE, CNode, CSpaceRoot, Tcb
+from retrap.kernel.structures import TCB_CTABLE, Tcb
 from retrap.kernel.wire import LookupKind
 
 WORD_BITS: Final = 32
 
 
-def resolve(state: KernelState, root: Cap, cptr: int, bits: int) -> tuple[Slot, int]:
+def resolve(root: Cap, cptr: int, bits: int) -> tuple[Slot, int]:
     """The slot that the top of `cptr`'s low `bits` bits leads to, and how many bits are left over.
 
     Leftover bits mean that a slot without a CNode was met early. Raises `LookupFailed`.
@@ -37,8 +37,8 @@ def resolve(state: KernelState, root: Cap, cptr: int, bits: int) -> tuple[Slot, 
         if level_bits > bits:
             raise LookupFailed(LookupFailure(LookupKind.DEPTH_MISMATCH, bits, level_bits))
         bits -= level_bits
-        node = state.objects[root.address]
-        assert isinstance(node, CNode)
+        node = root.node
+        assert node is not None
         index = (cptr >> bits) & ((1 << radix) - 1)
         slot = node.slot(index)
         if bits == 0:
@@ -52,17 +52,12 @@ def resolve(state: KernelState, root: Cap, cptr: int, bits: int) -> tuple[Slot, 
 def lookup_slot(state: KernelState, thread: Tcb, cptr: int) -> Slot:
     """The slot that `cptr` names in the thread's CSpace; it may be empty. Raises `LookupFailed`."""
     cap = thread.slots[TCB_CTABLE].cap
-    root = thread.cspace
-    if root is not None and root.cap is cap:
-        if cptr >> root.radix == root.guard:
-            index = cptr & root.mask
-            slot = root.near[index] if index < NEAR else None
-            return slot if slot is not None else root.node.slot(index)
-    elif isinstance(cap, CNodeCap) and cap.radix + cap.guard_bits == WORD_BITS:
-        node = state.objects[cap.address]
-        assert isinstance(node, CNode)
-        thread.cspace = CSpaceRoot(cap, cap.radix, cap.guard, node)
-    return resolve(state, cap, cptr, WORD_BITS)[0]
+    # Nearly always that is in one CNode: as `resolve` would find it.
+    if isinstance(cap, CNodeCap) and cptr < cap.reach and cap.bits == WORD_BITS:
+        slot = cap.near[cptr]
+        if slot is not None:
+            return slot
+    return resolve(cap, cptr, WORD_BITS)[0]
 
 
 def operand_slot(state: KernelState, source: bool, root: Cap, index: int, depth: int) -> Slot:
@@ -72,17 +67,15 @@ def operand_slot(state: KernelState, source: bool, root: Cap, index: int, depth:
     """
     if not isinstance(root, CNodeCap):
         raise failed_lookup(source, INVALID_ROOT)
-    # Nearly always that is one CNode, whose guard and radix make `depth`: as in `resolve`.
-    if depth == root.bits and index & root.guard_mask == root.guard_place:
-        node = root.node
-        assert node is not None
-        position = index & root.mask
-        found = node.near[position] if position < NEAR else None
-        return found if found is not None else node.slot(position)
+    # As in `lookup_slot`.
+    if index < root.reach and depth == root.bits:
+        found = root.near[index]
+        if found is not None:
+            return found
     if depth < 1 or depth > WORD_BITS:
         raise range_error(1, WORD_BITS, f"a depth of {depth} is not between 1 and {WORD_BITS}")
     try:
-        slot, left = resolve(state, root, index, depth)
+        slot, left = resolve(root, index, depth)
     except LookupFailed as failed:
         raise failed_lookup(source, failed.failure) from None
     if left != 0:

@@ -27,7 +27,7 @@ class KernelObject:
         self.address: Final = address
 
 
-NEAR: Final = 1 << 12
+NEAR: Final = 1 << 14
 """How many of a CNode's slots lookups find in a list, which is several times as fast as in a `dict`."""
 
 
@@ -84,24 +84,6 @@ TCB_BUFFER: Final = 4
 TCB_SLOTS: Final = 5
 
 
-@final
-class CSpaceRoot:
-    """A thread's CSpace as far as nearly every lookup goes: one CNode whose guard and radix make 32 bits.
-
-    Holds as long as the capability is in the thread's slot: an object lives as long as its last capability.
-    """
-
-    __slots__ = ("cap", "guard", "mask", "near", "node", "radix")
-
-    def __init__(self, cap: Cap, radix: int, guard: int, node: CNode) -> None:
-        self.cap: Final = cap
-        self.radix: Final = radix
-        self.guard: Final = guard
-        self.mask: Final = (1 << radix) - 1
-        self.node: Final = node
-        self.near: Final = node.near
-
-
 class Fault:
     """What a thread did wrong: made by `retrap.kernel.faults`. `name` is a key of `Release.fault_labels`."""
 
@@ -126,7 +108,7 @@ class Tcb(KernelObject):
     __slots__ = (
         "block_badge", "block_can_grant", "block_can_grant_reply", "block_diminish", "block_is_call", "blocked_on",
         "bound_notification", "buffer_address", "buffer_cap", "buffer_physical", "buffer_words", "context",
-        "cspace", "domain", "fault", "fault_handler", "flags", "live", "max_priority", "name",
+        "domain", "fault", "fault_handler", "flags", "live", "max_priority", "name",
         "number", "priority", "queue_next", "queue_prev", "queued", "ready_next", "ready_prev", "reply_cap",
         "reply_cap_with_grant", "slots", "state", "time_slice",
     )  # fmt: skip
@@ -138,7 +120,6 @@ class Tcb(KernelObject):
         self.live = True  # False once its memory is free again
         self.context = context
         self.slots: Final = [Slot(address, index) for index in range(TCB_SLOTS)]
-        self.cspace: CSpaceRoot | None = None
         # The two capabilities that a call of this thread can give: values, made when they are first needed.
         self.reply_cap: ReplyCap | None = None
         self.reply_cap_with_grant: ReplyCap | None = None

@@ -113,7 +113,7 @@ def capabilities_refer_to_live_objects(survey: Survey) -> Iterator[str]:
                 yield f"{slot!r}: there is no such object"
             elif isinstance(cap, CNodeCap) and isinstance(item, CNode) and item.radix != cap.radix:
                 yield f"{slot!r}: the CNode has radix {item.radix}"
-            elif isinstance(cap, CNodeCap) and item is not cap.node:
+            elif isinstance(cap, CNodeCap) and isinstance(item, CNode) and not _leads_to(cap, item):
                 yield f"{slot!r}: lookups go to another CNode"
             elif isinstance(cap, AsidPoolCap) and isinstance(item, AsidPool) and item.base != cap.base:
                 yield f"{slot!r}: the pool's base is {item.base:#x}"
@@ -130,6 +130,11 @@ def capabilities_refer_to_live_objects(survey: Survey) -> Iterator[str]:
     for address, item in objects.items():
         if address not in live:
             yield f"the object at {address:#010x} (kind {item.tag}) exists without a capability to it"
+
+
+def _leads_to(cap: CNodeCap, node: CNode) -> bool:
+    """Whether what the capability keeps for lookups is the CNode's."""
+    return cap.node is node and cap.near is node.near and cap.reach == (0 if cap.guard else len(node.near))
 
 
 _OBJECT_KINDS: Final = frozenset(

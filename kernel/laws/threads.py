@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from retrap.kernel.caps import CNodeCap, FrameCap
+from retrap.kernel.caps import FrameCap
 from retrap.kernel.laws.survey import Survey
 from retrap.kernel.structures import (
     EP_IDLE,
@@ -13,7 +13,6 @@ from retrap.kernel.structures import (
     EP_SEND,
     NTFN_WAITING,
     TCB_BUFFER,
-    TCB_CTABLE,
     Endpoint,
     Notification,
     Queue,
@@ -127,15 +126,8 @@ def the_current_thread_can_run(survey: Survey) -> Iterator[str]:
 
 
 def what_threads_keep_is_what_their_slots_say(survey: Survey) -> Iterator[str]:
-    """What a thread keeps of its CSpace root and IPC buffer, if of the capabilities in its slots, is theirs."""
-    objects = survey.state.objects
+    """What a thread keeps of its IPC buffer, if of the capability in its slot, is that one's."""
     for thread in survey.threads:
-        cap, root = thread.slots[TCB_CTABLE].cap, thread.cspace
-        if root is not None and root.cap is cap:
-            node = objects.get(cap.address)
-            whole = isinstance(cap, CNodeCap) and cap.radix + cap.guard_bits == 32
-            if not whole or root.node is not node or root.mask + 1 != 1 << root.node.radix:
-                yield f"thread {thread.number} looks up in another CNode than its capability says"
         frame = thread.slots[TCB_BUFFER].cap
         if isinstance(frame, FrameCap) and frame is thread.buffer_cap and thread.buffer_words is not None:
             at = frame.address + (thread.buffer_address & ((1 << frame.size_bits) - 1))

@@ -147,7 +147,7 @@ def _decode_retype(state: KernelState, slot: Slot, cap: UntypedCap, message: Mes
     node_cap: Cap = root if depth == 0 else target_slot(state, root, index, depth).cap
     if not isinstance(node_cap, CNodeCap):
         raise failed_lookup(False, missing_capability(depth), "the destination is not a CNode")
-    last = node_cap.mask
+    last = (1 << node_cap.radix) - 1
     if offset > last:
         raise range_error(0, last, f"the destination CNode has no slot {offset}")
     fan_out = state.options.retype_fan_out_limit

@@ -9,6 +9,7 @@ from kernel_driver import CNODE, IRQ_CONTROL, TCB, UNTYPED, VSPACE, Driver
 from retrap.kernel import invariants, scheduler
 from retrap.kernel.caps import (
     NULL,
+    CNodeCap,
     EndpointCap,
     FrameCap,
     NotificationCap,
@@ -17,7 +18,7 @@ from retrap.kernel.caps import (
     ThreadCap,
     UntypedCap,
 )
-from retrap.kernel.structures import CNode, CSpaceRoot, Endpoint, Tcb, ThreadState
+from retrap.kernel.structures import TCB_CTABLE, CNode, Endpoint, Tcb, ThreadState
 from retrap.kernel.vspace import PageDirectory, PageTable
 
 FRAME, TABLE, ENDPOINT, THREAD, HANDLER = 32, 33, 34, 35, 36
@@ -182,11 +183,11 @@ def dead_space(driver: Driver) -> None:
 
 
 def another_root(driver: Driver) -> None:
-    thread = driver.state.current
-    kept = thread.cspace
-    assert kept is not None
-    other = CNode(kept.node.address, kept.node.radix)
-    thread.cspace = CSpaceRoot(kept.cap, kept.radix, kept.guard, other)
+    slot = driver.state.current.slots[TCB_CTABLE]
+    kept = slot.cap
+    assert isinstance(kept, CNodeCap)
+    other = CNode(kept.address, kept.radix)
+    slot.cap = CNodeCap(kept.address, kept.radix, kept.guard_bits, kept.guard, other)
 
 
 def another_buffer(driver: Driver) -> None:
@@ -223,7 +224,7 @@ PLANTED: tuple[tuple[Callable[[Driver], None], str], ...] = (
     (stale_view, "spaces show the tables"),
     (forgotten_table, "spaces show the tables"),
     (dead_space, "the visible space is live"),
-    (another_root, "what threads keep is what their slots say"),
+    (another_root, "capabilities refer to live objects"),
     (another_buffer, "what threads keep is what their slots say"),
 )
 
