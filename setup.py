@@ -49,6 +49,9 @@ PLAIN = (
 )
 """What is left out although a pattern above names it, each with the reason."""
 
+DIRECT = ["-fvisibility=hidden", "-fno-semantic-interposition", "-fno-plt"]
+"""For GCC and Clang: nobody outside replaces or calls these functions, so they call each other directly."""
+
 WHEEL_COMMANDS = {"bdist_wheel", "build", "build_ext", "install"}
 
 BUILD = Path("build/mypyc")
@@ -100,10 +103,14 @@ def extensions():
         from mypyc.build import mypycify
 
         # One C file a module: they compile side by side, each in little memory.
-        return mypycify(
+        modules = mypycify(
             [*options, *(str(tree / path) for path in sources())],
             group_name="retrap", target_dir=str(BUILD), multi_file=True, opt_level="2", debug_level="0",
         )  # fmt: skip
+        if os.name == "posix":
+            for module in modules:
+                module.extra_compile_args += DIRECT
+        return modules
     except ImportError as error:
         unavailable(f"mypyc is not installed ({error})")
     except SystemExit:
