@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, final
 
@@ -46,16 +45,14 @@ class InstructionLog:
             self.at = 0
         return self.capacity - self.at
 
-    def logging(self, enter: Callable[..., int], offset: int) -> Callable[..., int]:
-        """`enter` of `llvm.trampoline` for regions that log. `offset`: of `Env.LOG` in the environment."""
+    def logging(self, enter: Callable[..., int], place: int) -> Callable[..., int]:
+        """`enter` of `llvm.trampoline` for regions that log. `place`: host address of `Env.LOG` there."""
 
-        def run(context: bytes, environment: bytes, budget: int, *user: object) -> int:
+        def run(context: bytes, budget: int, *user: object) -> int:
             # Regions count from where the log ends if all of the budget is used.
-            end = self.address + 4 * (self.at + budget)
-            at = int.from_bytes(environment, sys.byteorder) + offset
-            ctypes.c_uint64.from_address(at).value = end
-            result = enter(context, environment, budget, *user)
-            self.at += result >> 8
+            ctypes.c_uint64.from_address(place).value = self.address + 4 * (self.at + budget)
+            result = enter(context, budget, *user)
+            self.at += result if result >= 0 else ~result >> 8
             return result
 
         return run

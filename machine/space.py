@@ -7,6 +7,7 @@ told of every page whose mapping changes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, final
 
 from retrap.machine.memory import PhysicalMemory
@@ -20,6 +21,10 @@ SECTION: Final = 8
 
 class SpaceListener:
     """Keeps something derived from an address space's pages. (A class for the same reason as `machine.backend`.)"""
+
+    def __init__(self) -> None:
+        self.enter: Callable[..., int] | None = None
+        """A backend's quick way into this address space, if it has one."""
 
     def changed(self, first_page: int, count: int, entry: int) -> None:
         """The mappings of `count` virtual pages from `first_page` on are new or changed, `entry` being the first

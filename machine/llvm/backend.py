@@ -57,6 +57,11 @@ _TOUCH: Final = int(Exit.TOUCH)
 _SVC: Final = int(Exit.SVC)
 
 
+def _parts(result: int) -> tuple[int, int]:
+    """What `enter` of `trampoline` returned: instructions executed, and an `Exit`."""
+    return (result, _SVC) if result >= 0 else (~result >> 8, ~result & 0xFF)
+
+
 @final
 class LlvmBackend(Backend):
     """Evaluates, interprets natively, and compiles."""
@@ -101,20 +106,20 @@ class LlvmBackend(Backend):
     def enter(self, context: Context, space: AddressSpace, retired: int, budget: int) -> Trap:
         """See `Backend`."""
         # The way of most system calls: one call into native code, and back.
-        native = space.listener
-        enter, left = self.native.enter, self._slice
-        if enter is None or not isinstance(native, NativeSpace):
+        listener = space.listener
+        if listener is None or listener.enter is None:
             enter_user(context)
             return self._run(context, self.native.space(space), retired, retired + budget, _START)
-        result = enter(context.handle, native.env_handle, budget if budget < left else left, None)
-        executed = result >> 8
-        self._slice = left - executed
-        if result & 0xFF == _SVC:
+        left = self._slice
+        executed = listener.enter(context.handle, budget if budget < left else left, None)
+        if executed >= 0:
+            self._slice = left - executed
             self.retired = retired + executed
-            if left == executed:
-                self._slice = self.period
             return SVC
-        return self._run(context, native, retired + executed, retired + budget, result & 0xFF)
+        why = ~executed & 0xFF
+        executed = ~executed >> 8
+        self._slice = left - executed
+        return self._run(context, self.native.space(space), retired + executed, retired + budget, why)
 
     def environment(self, space: AddressSpace) -> int:
         """See `Backend`."""
@@ -146,14 +151,13 @@ class LlvmBackend(Backend):
                 self._slice = self.period
                 self._sample(native, context)
             elif why != _START and why != _SVC and now < end:
-                enter = self.native.enter
-                if why == _BUDGET and native.sheets and enter is not None:
+                if why == _BUDGET and native.sheets and native.enter is not None:
                     # The rest of a basic block, from its middle on.
-                    result = enter(context.handle, native.env_handle, end - now, None, None)
-                    if result >> 8:
-                        now += result >> 8
-                        self._slice -= result >> 8
-                        why = result & 0xFF or _START
+                    executed, reason = _parts(native.enter(context.handle, end - now, None, None))
+                    if executed:
+                        now += executed
+                        self._slice -= executed
+                        why = reason or _START
                         continue
                 if not self._helped(native, context, why):
                     try:
@@ -168,12 +172,11 @@ class LlvmBackend(Backend):
             if why == _SVC or now >= end:
                 self.retired = now
                 return SVC if why == _SVC else INTERRUPT
-            enter, why = self.native.enter, _LOOKUP
-            if enter is not None:
-                result = enter(context.handle, native.env_handle, min(end - now, self._slice))
-                why = result & 0xFF
-                now += result >> 8
-                self._slice -= result >> 8
+            why = _LOOKUP
+            if native.enter is not None:
+                executed, why = _parts(native.enter(context.handle, min(end - now, self._slice)))
+                now += executed
+                self._slice -= executed
 
     def _helped(self, native: NativeSpace, context: Context, why: int) -> bool:
         """Native code came back: whether it can go on now."""

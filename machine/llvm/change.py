@@ -1,10 +1,10 @@
 """What follows a change of mappings: native code's tables (`tables`), in LLVM IR.
 
-`change(environment, page, entry)` is a CPython function like `trampoline`'s `enter`: it takes the handle of an
-environment, a virtual page, and what is mapped there from now on, as in `AddressSpace.pages` (0: nothing). The
-tables for loads and for stores then have that page, as far as native code may touch it, and no window has what
-they no longer have. With a fourth argument, a number of pages, nothing is mapped at so many pages from `page` on.
-It returns whether anything but pointers has been derived from the last of them (`Env.NOTED`).
+`change(page, entry)` is a CPython function of one address space, like `trampoline`'s `enter`: it takes a virtual
+page, and what is mapped there from now on, as in `AddressSpace.pages` (0: nothing). The tables for loads and for
+stores then have that page, as far as native code may touch it, and no window has what they no longer have. With a
+third argument, a number of pages, nothing is mapped at so many pages from `page` on. It returns whether anything
+but pointers has been derived from the last of them (`Env.NOTED`).
 
 Which pages are RAM, and where in host memory, is in rows of four words (`Ram`), which the environment points to;
 the last row is empty. For each page of RAM there is a word that says who may store there (see `Writer`).
@@ -16,7 +16,7 @@ from typing import Final
 
 from retrap.machine.llvm.layout import WINDOW_COUNT, Env, Ram, Window, Writer
 from retrap.machine.llvm.tables import LAST_PAGE, MERGED
-from retrap.machine.llvm.trampoline import conversions, handle, number
+from retrap.machine.llvm.trampoline import belongs_to, conversions, number
 from retrap.machine.space import READ, WRITE
 
 NAME: Final = "change"
@@ -155,14 +155,14 @@ def _change() -> str:
 define ptr @{NAME}(ptr %self, ptr %args, i64 %number_of_arguments) #0 {{
 entry:
 {conversions()}
-{handle("e", 0)}
-{number("page", 1)}
-{number("mapped", 2)}
+{belongs_to()}
+{number("page", 0)}
+{number("mapped", 1)}
 {fields}
-%one = icmp eq i64 %number_of_arguments, 3
+%one = icmp eq i64 %number_of_arguments, 2
 br i1 %one, label %rights, label %several
 several:
-{number("count", 3)}
+{number("count", 2)}
 br label %nothing
 rights:
 %physical = lshr i64 %mapped, 4

@@ -30,7 +30,7 @@ from retrap.machine.space import AddressSpace
 
 if TYPE_CHECKING:
     from retrap.machine.llvm.compiler import Compiler
-    from retrap.machine.llvm.trampoline import Change, Enter, Relay
+    from retrap.machine.llvm.trampoline import Relay
 
 _ENTRY: Final = 1 << 32
 """Marks a head where a kept region can be entered."""
@@ -82,9 +82,8 @@ class Native:
         self.arena = Arena()
         self._door: Final = Arena()  # where `enter` is: it outlives what is dropped
         self._shelved: Final[dict[str, tuple[int, ...]]] = {}  # name in the store → the keys found there
-        self.enter: Enter | None = None
-        self.change: Change | None = None
-        """The function of `machine.llvm.change`. Without it, and `enter`, no table has an entry."""
+        self.ways: tuple[int, int] | None = None
+        """Host addresses of the functions of `trampoline` and `change`, once they are there."""
         self.miss = 0
         """Host address of `tables.miss`, once it is there."""
         self.helpers: list[int] = [0] * len(helpers.INDEX)
@@ -123,6 +122,8 @@ class Native:
         if isinstance(listener, NativeSpace):
             return listener
         made = NativeSpace(space, self)
+        if self.ways is not None:
+            made.open(*self.ways)
         self.spaces[made.number] = made
         space.listener = made
         return made
@@ -225,7 +226,7 @@ class Native:
         return page in native.sheets
 
     def _fetch(self, native: NativeSpace, record: Record, code: tuple[bytes, ...]) -> bool:
-        if self.enter is None and not self._make_enter():
+        if self.ways is None and not self._make_enter():
             return False
         if self.arena.size > self.limit:
             self.flush()
@@ -282,7 +283,7 @@ class Native:
         if compiler is None:
             return 0
         data = compiler.compile("\n".join(texts), shape)
-        if self.enter is None:
+        if self.ways is None:
             self._make_enter()
         if any(lowering.helps for lowering in lowerings):
             self._make_helpers()
@@ -336,17 +337,16 @@ class Native:
             return False
         address, changing, self.miss, missing = made
         self.helpers = [missing] * len(helpers.INDEX)
+        self.ways = address, changing
         for native in self.spaces.values():
             self.equip(native.env)
-        enter = trampoline.make_callable(address)
-        self.change = trampoline.make_callable(changing)
-        self.enter = enter if self.log is None else self.log.logging(enter, Env.LOG)
+            native.open(address, changing)
         return True
 
     def _make_interpreter(self) -> bool:
         """The interpreter; whether there is one."""
         if self._interpreter is None:
-            if self.enter is None and not self._make_enter():
+            if self.ways is None and not self._make_enter():
                 return False
             made = self._at_door(_INTERPRETER, _interpreter_text, [INTERPRETER, RESUME, *HANDLERS])
             if made is None:

@@ -6,9 +6,9 @@ All of it is derived from the address space and RAM, and is cut as soon as those
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, final
 
-from retrap.machine.context import handle_of
 from retrap.machine.llvm import layout
 from retrap.machine.llvm.layout import JUMP_CACHE_BITS, WINDOW_COUNT, Env, Window
 from retrap.machine.llvm.lower import Shape
@@ -98,6 +98,7 @@ class NativeSpace(SpaceListener):
     """What native code needs of one address space. Tables fill on first use, like a TLB."""
 
     def __init__(self, space: AddressSpace, owner: Native) -> None:
+        super().__init__()
         self.space: Final = space
         self.owner: Final = owner
         self._maps: Final = (mmap.mmap(-1, CACHE_BYTES), mmap.mmap(-1, Env.SIZE))
@@ -107,7 +108,8 @@ class NativeSpace(SpaceListener):
         self.cache: Final = memoryview(self._maps[0]).cast("Q")
         self.env: Final = memoryview(self._maps[1]).cast("Q")
         self.env_address: Final = host_address(self._maps[1])
-        self.env_handle: Final = handle_of(self.env_address)
+        self._change: Callable[..., int] | None = None
+        """The function of `machine.llvm.change`. Without it, and `enter`, no table has an entry."""
         self._noted: Final = memoryview(self._maps[1])[Env.NOTED :]
         """1 for each virtual page that is in `looked`, `sheets` or `code_pages`."""
         env = self.env
@@ -129,16 +131,25 @@ class NativeSpace(SpaceListener):
         self._pairs: memoryview | None = None
         self.cache[:] = _EMPTY_CACHE
 
+    def open(self, enter: int, change: int) -> None:
+        """Make the functions of `trampoline` and `change`, at these host addresses, this address space's."""
+        from retrap.machine.llvm.trampoline import make_callable
+
+        log = self.owner.log
+        way = make_callable(enter, self.env_address)
+        self.enter = way if log is None else log.logging(way, self.env_address + layout.Env.LOG)
+        self._change = make_callable(change, self.env_address)
+
     def changed(self, first_page: int, count: int, entry: int) -> None:
         """See `SpaceListener`: forget pointers to the pages, and the code that was read from them. A single page
         that is mapped is about to be used: its pointers are there at once."""
-        change = self.owner.change
+        change = self._change
         if count == 1:
-            if change is None or change(self.env_handle, first_page, entry):
+            if change is None or change(first_page, entry):
                 self._forget(first_page)
             return
         if change is not None:
-            change(self.env_handle, first_page, 0, count)
+            change(first_page, 0, count)
         marks = self._noted[first_page : first_page + count].tobytes()
         at = marks.find(1)
         while at >= 0:
@@ -148,18 +159,18 @@ class NativeSpace(SpaceListener):
     def closed(self) -> None:
         """See `SpaceListener`: nothing will run here any more."""
         self.clear()
-        change = self.owner.change
+        change = self._change
         if change is not None:
             for page in self.space.pages:
                 if self.writes.has(page):
-                    change(self.env_handle, page, 0)
+                    change(page, 0)
         self.owner.spaces.pop(self.number, None)
 
     def refresh(self, page: int) -> None:
         """Whether native code may write a page is to be decided again."""
-        change = self.owner.change
+        change = self._change
         if change is not None:
-            change(self.env_handle, page, self.space.pages.get(page, 0))
+            change(page, self.space.pages.get(page, 0))
 
     def look(self, page: int, name: str) -> None:
         """A page has been looked up in the store."""

@@ -1,12 +1,13 @@
 """The way into native code: a CPython function, written in LLVM IR, that runs regions until one has to come back.
 
-`enter(context, environment, budget)` takes handles of host addresses (`machine.context.handle_of`) and a number of
-instructions, and returns the number of instructions executed << 8 | `Exit`. With a fourth argument, whatever it is,
-user mode is entered first (`machine.context.enter_user`); with a fifth one, only the interpreter is called, which
-may begin in the middle of a basic block. It looks PC up in the jump cache and calls the region there, or else the
-interpreter if the address space has one, again and again while these end with `Exit.CHAIN`. CPython calls it as
-METH_FASTCALL (PEP 590's older form, in the limited API since 3.10): no argument tuple, no conversion by name, about
-50 ns.
+There is one for each address space, which it belongs to. `enter(context, budget)` takes the handle of a context
+(`machine.context.handle_of`) and a number of instructions, and returns how many of them were executed if it ended
+with a system call; otherwise ~(instructions executed << 8 | `Exit`), which is negative. With a third argument,
+whatever it is, user mode is entered first (`machine.context.enter_user`); with a fourth one, only the interpreter
+is called, which may begin in the middle of a basic block. It looks PC up in the jump cache and calls the region
+there, or else the interpreter if the address space has one, again and again while these end with `Exit.CHAIN`.
+CPython calls it as METH_FASTCALL (PEP 590's older form, in the limited API since 3.10): no argument tuple, no
+conversion by name, about 50 ns.
 """
 
 from __future__ import annotations
@@ -19,8 +20,6 @@ from typing import Any, Final
 from retrap.machine.context import Slot
 from retrap.machine.llvm.layout import JUMP_SEARCH, Env, Exit
 
-Enter = Callable[..., int]
-Change = Callable[..., int]
 Relay = Callable[[int, int], int]
 
 NAME: Final = "enter"
@@ -44,8 +43,14 @@ def number(name: str, index: int) -> str:
 %{name} = call i64 %as(ptr %{name}.o)"""
 
 
+def belongs_to() -> str:
+    """`%e`: the host address of the environment that the function belongs to."""
+    return f"""%ep = getelementptr i8, ptr %self, i64 {CONTENT + 16}
+%e = load ptr, ptr %ep"""
+
+
 def conversions() -> str:
-    """`%as` and `%from`: the functions that `_python_addresses` gives."""
+    """`%as` and `%from`: the functions that `make_callable` gives."""
     return f"""%asp = getelementptr i8, ptr %self, i64 {CONTENT}
 %as = load ptr, ptr %asp
 %fromp = getelementptr i8, ptr %self, i64 {CONTENT + 8}
@@ -53,15 +58,15 @@ def conversions() -> str:
 
 
 def text() -> str:
-    """The function. Its `self` is a bytes object with the host addresses that `_python_addresses` gives."""
-    chain, lookup = int(Exit.CHAIN), int(Exit.LOOKUP)
+    """The function. Its `self` is a bytes object with the host addresses that `make_callable` gives."""
+    chain, lookup, svc = int(Exit.CHAIN), int(Exit.LOOKUP), int(Exit.SVC)
     return f"""
 define ptr @{NAME}(ptr %self, ptr %args, i64 %count) #0 {{
 entry:
 {conversions()}
 {handle("c", 0)}
-{handle("e", 1)}
-{number("budget", 2)}
+{belongs_to()}
+{number("budget", 1)}
 store i64 %budget, ptr %e
 %pcp = getelementptr i8, ptr %c, i64 {Slot.PC * 4}
 %tp = getelementptr i8, ptr %c, i64 {Slot.THUMB * 4}
@@ -74,7 +79,7 @@ store i64 %budget, ptr %e
 %thumb = load i32, ptr %tp
 %pc0 = load i32, ptr %pcp
 %kind = trunc i64 %count to i8
-switch i8 %kind, label %ready [i8 4, label %user i8 5, label %middle]
+switch i8 %kind, label %ready [i8 3, label %user i8 4, label %middle]
 middle:
 %mp = getelementptr i8, ptr %e, i64 {Env.RESUME}
 %m = load ptr, ptr %mp
@@ -140,7 +145,10 @@ out:
 %left = load i64, ptr %e
 %used = sub i64 %budget, %left
 %used8 = shl i64 %used, 8
-%result = or i64 %used8, %why
+%coded = or i64 %used8, %why
+%other = xor i64 %coded, -1
+%called = icmp eq i64 %why, {svc}
+%result = select i1 %called, i64 %used, i64 %other
 %object = call ptr %from(i64 %result)
 ret ptr %object
 }}
@@ -161,24 +169,20 @@ class _Method(ctypes.Structure):
 _METH_FASTCALL: Final = 0x80
 
 
-def _python_addresses() -> bytes:
-    """Host addresses of PyLong_AsUnsignedLongLong and PyLong_FromUnsignedLongLong."""
-    api = ctypes.pythonapi
-
-    def address(function: Any) -> int:
-        return ctypes.cast(function, ctypes.c_void_p).value or 0
-
-    return struct.pack("=QQ", address(api.PyLong_AsUnsignedLongLong), address(api.PyLong_FromUnsignedLongLong))
-
-
 _methods: Final[list[_Method]] = []
 """CPython keeps pointers to these."""
 
 
-def make_callable(address: int) -> Any:
-    """The compiled function at a host address as a Python callable."""
+def make_callable(address: int, environment: int = 0) -> Any:
+    """The compiled function at a host address as a Python callable. `environment`: see `belongs_to`."""
     method = _Method(NAME.encode(), address, _METH_FASTCALL, None)
     _methods.append(method)
     new = ctypes.pythonapi.PyCFunction_NewEx
     new.restype, new.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
-    return new(ctypes.addressof(method), _python_addresses(), None)
+    api = ctypes.pythonapi
+    python = (_address(api.PyLong_AsUnsignedLongLong), _address(api.PyLong_FromLongLong))
+    return new(ctypes.addressof(method), struct.pack("=QQQ", *python, environment), None)
+
+
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
