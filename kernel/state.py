@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from retrap.kernel.abi.release import Facts, Release
 from retrap.kernel.boot import BootPlan, BuildOptions
@@ -18,6 +18,9 @@ from retrap.machine.context import ContextArena, Counters
 from retrap.machine.context import Slot as ContextSlot
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import AddressSpace, KernelWindow
+
+if TYPE_CHECKING:
+    from retrap.kernel.vspace import PageDirectory
 
 # The hooks by which an object's file plugs in; `retrap.kernel.objects.table` says which file offers which.
 # `Any` stands for the capability class of the file's own kind.
@@ -179,6 +182,7 @@ class KernelState:
         """The running thread's registers as a system call found them: `registers.registers_taken`."""
         self.space: AddressSpace = self.no_space
         self.asid_pools: Final[dict[int, KernelObject]] = {}  # pool number (ASID >> 10) → pool
+        self.directories: Final[dict[int, PageDirectory]] = {}  # ASID → what the pools say
 
         # Scheduler. `action`: RESUME the current thread, CHOOSE anew, or SWITCH to `candidate` if it may run.
         self.action = RESUME

@@ -108,6 +108,9 @@ _KINDS: Final = {
     SUPERSECTION_BITS: PRESENT | BIG,
 }
 
+_FRAME: Final = ADDRESS | PRESENT | BIG
+"""What of an entry says which frame it is of."""
+
 _ATTRIBUTES: Final = (0, CACHEABLE, PARITY, CACHEABLE | PARITY)
 
 
@@ -123,11 +126,7 @@ def make_entry(address: int, size_bits: int, vm_rights: int, attributes: int) ->
 
 def directory_of(state: KernelState, asid: int) -> PageDirectory | None:
     """The page directory that has `asid`, or None."""
-    pool = state.asid_pools.get(asid >> ASID_LOW_BITS)
-    if pool is None:
-        return None
-    assert isinstance(pool, AsidPool)
-    return pool.directories.get(asid & (ASIDS_PER_POOL - 1))
+    return state.directories.get(asid)
 
 
 def resolve(directory: PageDirectory, virtual: int) -> tuple[int, int] | None:
@@ -141,6 +140,19 @@ def resolve(directory: PageDirectory, virtual: int) -> tuple[int, int] | None:
         entry = directory.sections.get(index, 0)
         bits = SUPERSECTION_BITS if entry & BIG else SECTION_BITS
     return (entry & ADDRESS, bits) if entry else None
+
+
+def maps(directory: PageDirectory, virtual: int, address: int, size_bits: int) -> bool:
+    """Whether that very frame, of that size, is mapped at a virtual address."""
+    index = virtual >> SECTION_BITS
+    if size_bits < SECTION_BITS:
+        table = directory.tables.get(index)
+        if table is None:
+            return False
+        entry = table.entries.get(virtual >> SMALL_PAGE_BITS & 0xFF, 0)
+    else:
+        entry = directory.sections.get(index, 0)
+    return entry & _FRAME == address | _KINDS[size_bits]
 
 
 def map_frame(directory: PageDirectory, virtual: int, size_bits: int, entry: int) -> None:
@@ -169,20 +181,15 @@ def unmap_frame(state: KernelState, asid: int, virtual: int, size_bits: int, add
     directory = directory_of(state, asid)
     if directory is None:
         return
-    index = virtual >> SECTION_BITS
-    big = _KINDS[size_bits] & BIG
+    if not maps(directory, virtual, address, size_bits):
+        return
     if size_bits < SECTION_BITS:
-        table = directory.tables.get(index)
-        if table is None:
-            return
-        entries = table.entries
+        entries = directory.tables[virtual >> SECTION_BITS].entries
         index = virtual >> SMALL_PAGE_BITS & 0xFF
     else:
         entries = directory.sections
-    entry = entries.get(index, 0)
-    if entry & ADDRESS != address or not entry & PRESENT or entry & BIG != big:
-        return
-    if big:
+        index = virtual >> SECTION_BITS
+    if entries[index] & BIG:
         for position in range(index, index + REPEATED):
             entries.pop(position, None)
     else:
@@ -254,11 +261,12 @@ def assign_asid(state: KernelState, pool: AsidPool, index: int, directory: PageD
     pool.directories[index] = directory
     pool.first_free = index + 1
     directory.asid = pool.base + index
+    state.directories[directory.asid] = directory
     directory.space = AddressSpace(state.memory, state.window)
     show_globals_frame(state, directory.space)
 
 
-def forget_space(directory: PageDirectory) -> None:
+def forget_space(state: KernelState, directory: PageDirectory) -> None:
     """The directory loses its ASID for ever.
 
     Its entries stay in the real object, but no operation can reach them: every one starts at an ASID, and
@@ -270,6 +278,7 @@ def forget_space(directory: PageDirectory) -> None:
         table.entries.clear()
     directory.tables.clear()
     directory.sections.clear()
+    del state.directories[directory.asid]
     directory.asid = 0
     if directory.space is not None:
         directory.space.close()
@@ -288,7 +297,7 @@ def release_asid(state: KernelState, asid: int, directory: PageDirectory) -> Non
     del pool.directories[index]
     if index < pool.first_free:
         pool.first_free = index
-    forget_space(directory)
+    forget_space(state, directory)
     set_vm_root(state, state.current)
 
 
@@ -299,7 +308,7 @@ def release_pool(state: KernelState, base: int, pool: AsidPool) -> None:
         return
     del state.asid_pools[number]
     for directory in pool.directories.values():
-        forget_space(directory)
+        forget_space(state, directory)
     pool.directories.clear()
     set_vm_root(state, state.current)
 

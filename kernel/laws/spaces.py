@@ -40,8 +40,13 @@ def asids_agree_with_directories(survey: Survey) -> Iterator[str]:
                 yield f"ASID {pool.base + index:#x} leads to a directory that does not have it"
             if not 0 <= index < ASIDS_PER_POOL or directory.asid == 0:
                 yield f"ASID {pool.base + index:#x} cannot be given out"
+            if directory_of(state, pool.base + index) is not directory:
+                yield f"the table of ASIDs does not have {pool.base + index:#x}"
         if any(index not in pool.directories and pool.base + index for index in range(pool.first_free)):
             yield f"ASID pool {number} overlooks a free ASID"
+    owners = [item for item in state.objects.values() if isinstance(item, PageDirectory) and item.asid]
+    if len(state.directories) != len(owners):
+        yield "the table of ASIDs has others than the directories that have one"
     for item in state.objects.values():
         if isinstance(item, PageDirectory):
             if (item.space is None) != (item.asid == 0):

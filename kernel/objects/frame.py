@@ -43,6 +43,7 @@ from retrap.kernel.vspace import (
     directory_of,
     make_entry,
     map_frame,
+    maps,
     resolve,
     switch_for_flush,
     unmap_frame,
@@ -98,24 +99,28 @@ class PageUnmap(Invocation):
 @final
 @mypyc_attr(acyclic=True, free_list_len=1)
 class CacheFlush(Invocation):
-    """A cache operation on `[start, end)` of a space. Memory is always coherent here: no data changes."""
+    """A cache operation on `[start, end)` of a space. Memory is always coherent here: no data changes.
 
-    __slots__ = ("directory", "end", "start")
+    `mapped`: all of it is known to be mapped.
+    """
 
-    def __init__(self, directory: PageDirectory, start: int, end: int) -> None:
+    __slots__ = ("directory", "end", "mapped", "start")
+
+    def __init__(self, directory: PageDirectory, start: int, end: int, mapped: bool) -> None:
         self.directory: Final = directory
         self.start: Final = start
         self.end: Final = end
+        self.mapped: Final = mapped
 
     def perform(self, state: KernelState) -> list[int] | None:
         # Its range is inclusive and must not be empty as such: one byte flushes nothing.
         if self.end - self.start == 1:
             return None
         # The kernel names the lines by user address: an address without a mapping aborts inside the kernel.
-        directory = self.directory
-        for page in range(self.start >> SMALL_PAGE_BITS, ((self.end - 1) >> SMALL_PAGE_BITS) + 1):
-            if resolve(directory, page << SMALL_PAGE_BITS) is None:
-                raise KernelDied("data abort in the kernel: cache operation on an unmapped page")
+        if not self.mapped:
+            for page in range(self.start >> SMALL_PAGE_BITS, ((self.end - 1) >> SMALL_PAGE_BITS) + 1):
+                if resolve(self.directory, page << SMALL_PAGE_BITS) is None:
+                    raise KernelDied("data abort in the kernel: cache operation on an unmapped page")
         switch_for_flush(state, self.directory)
         return None
 
@@ -266,12 +271,13 @@ def _decode_flush(state: KernelState, slot: Slot, cap: FrameCap, message: Messag
     if end <= start:
         raise invalid_argument(1, "the end of the range is not after its start")
     virtual = cap.mapped_at
-    if state.facts.page_flush_checks_mapping and resolve(directory, virtual) != (cap.address, cap.size_bits):
+    checks = state.facts.page_flush_checks_mapping
+    if checks and not maps(directory, virtual, cap.address, cap.size_bits):
         raise invalid_capability(0, "the frame is no longer mapped where this capability says")
     size = 1 << cap.size_bits
     if start >= size or end > size:
         raise invalid_argument(0, "the range is not inside the frame")
-    return CacheFlush(directory, virtual + start, virtual + end)
+    return CacheFlush(directory, virtual + start, virtual + end, checks)
 
 
 def _decode_get_address(state: KernelState, slot: Slot, cap: FrameCap, message: Message) -> Invocation:

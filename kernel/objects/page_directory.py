@@ -53,7 +53,7 @@ def _decode_flush(state: KernelState, slot: Slot, cap: PageDirectoryCap, message
     if start >> bits != (end - 1) >> bits:
         base = start >> bits << bits
         raise range_error(start, base + (1 << bits) - 1, "the range crosses a page boundary")
-    return CacheFlush(directory, start, end)
+    return CacheFlush(directory, start, end, True)
 
 
 METHODS: Final[dict[str, Decoder]] = {
