@@ -11,7 +11,7 @@ from retrap.kernel.failures import KernelDied, LookupFailed
 from retrap.kernel.lookup import lookup_slot
 from retrap.kernel.objects.tcb import NAME_LENGTH, thread_of
 from retrap.kernel.registers import R0, RESTART_PC, receive_buffer, write_register
-from retrap.kernel.state import KernelState
+from retrap.kernel.state import Change, KernelState
 from retrap.kernel.structures import Tcb
 from retrap.kernel.wire import BUFFER_MESSAGE, MAX_LENGTH
 
@@ -44,10 +44,10 @@ _STATES: Final = (
 _TCB_OFFSET: Final = 0x200  # the kernel's pointer to a TCB points behind its slots
 
 
-def put_char(state: KernelState) -> bool:
+def put_char(state: KernelState) -> int:
     """DebugPutChar: one byte to the console."""
     state.effects.console.append(state.current.context.words[R0] & 0xFF)
-    return False
+    return Change.TIME
 
 
 def _print(state: KernelState, text: str) -> None:
@@ -60,10 +60,10 @@ def _row(thread: Tcb, name: str, core: str) -> str:
     return f"{name:>40}\t{_STATES[thread.state]:>15}\t{where}\t{thread.priority:>20}{core}\n"
 
 
-def dump_scheduler(state: KernelState) -> bool:
+def dump_scheduler(state: KernelState) -> int:
     """DebugDumpScheduler: a table of all threads, the newest first; it takes a debug build."""
     if not state.options.debug:
-        return False
+        return Change.TIME
     title, core = (" \t Core", "\t0") if state.facts.debug_output_names else ("", "")
     columns = f"{'Name':<40}\t{'State':<15}\t{'IP':<20}\t Prio{title}\n"
     _print(state, f"Dumping all tcbs!\n{columns}{'-' * 86}\n")
@@ -72,26 +72,26 @@ def dump_scheduler(state: KernelState) -> bool:
             _print(state, _row(state.idle, "idle_thread", core))
         if thread.live:
             _print(state, _row(thread, thread.name, core))
-    return False
+    return Change.TIME
 
 
-def halt(state: KernelState) -> bool:
+def halt(state: KernelState) -> int:
     """DebugHalt: the machine stops."""
     state.halted = True
     state.effects.outcome = Outcome.HALTED
-    return False
+    return Change.TIME
 
 
-def snapshot(state: KernelState) -> bool:
+def snapshot(state: KernelState) -> int:
     """DebugSnapshot: says who asked. (The dump of all objects that the kernel prints then is not modelled.)"""
     thread = state.current
     pointer = thread.address + _TCB_OFFSET - state.plan.ram[0][0] + state.plan.kernel_base
     name = f' "{thread.name}"' if state.facts.debug_output_names else ""
     _print(state, f"Debug snapshot syscall from user thread {pointer & 0xFFFF_FFFF:#x}{name}\n")
-    return False
+    return Change.TIME
 
 
-def cap_identify(state: KernelState) -> bool:
+def cap_identify(state: KernelState) -> int:
     """DebugCapIdentify: the kernel's own number of the capability's kind, 0 if there is none."""
     thread = state.current
     cptr = thread.context.words[R0]
@@ -107,10 +107,10 @@ def cap_identify(state: KernelState) -> bool:
     except LookupFailed as failed:
         state.effects.reason = failed.failure.sentence()
     write_register(state, thread, R0, state.release.cap_types[kind])
-    return False
+    return Change.TIME
 
 
-def name_thread(state: KernelState) -> bool:
+def name_thread(state: KernelState) -> int:
     """DebugNameThread: the name is in the IPC buffer, ended by a zero byte. The kernel halts on misuse."""
     thread = state.current
     cptr = thread.context.words[R0]
@@ -131,17 +131,17 @@ def name_thread(state: KernelState) -> bool:
     if length < 0:
         raise KernelDied("DebugNameThread: the name is too long")
     thread_of(state, cap).name = text[: min(length, NAME_LENGTH)].decode("utf-8", "replace")
-    return False
+    return Change.TIME
 
 
-def set_tls_base(state: KernelState) -> bool:
+def set_tls_base(state: KernelState) -> int:
     """SetTLSBase: the caller's own TLS register."""
     thread = state.current
     write_register(state, thread, state.tls_register, thread.context.words[R0])
-    return False
+    return Change.TIME
 
 
-HANDLERS: Final[dict[str, Callable[[KernelState], bool]]] = {
+HANDLERS: Final[dict[str, Callable[[KernelState], int]]] = {
     "DebugPutChar": put_char,
     "DebugDumpScheduler": dump_scheduler,
     "DebugHalt": halt,

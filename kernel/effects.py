@@ -68,10 +68,13 @@ class Effects:
 
     __slots__ = (
         "answered", "badge", "buffer_writes", "console", "context", "extra_caps", "log", "next_thread", "outcome",
-        "reads", "syscall", "target", "thread", "time", "trap", "why",
+        "reads", "syscall", "target", "thread", "time", "trap", "watched", "why",
     )  # fmt: skip
 
     def __init__(self) -> None:
+        self.watched = True
+        """Whether anybody looks. If not, what only a watcher wants to know is not kept: `time`, `thread`, `trap`,
+        `badge` and `next_thread`, and the inputs `context`, `extra_caps` and `reads`."""
         self.time = 0  # retired instructions at the trap
         self.thread = 0  # number of the thread that trapped
         self.context = b""
@@ -94,26 +97,18 @@ class Effects:
         self.next_thread = 0  # thread that runs next, or IDLE
 
     def begin(self, time: int, thread: int, trap: Trap) -> None:
-        """Start the log of a new kernel entry. Used lists are replaced, not emptied: readers may keep them."""
+        """Start the log of a new kernel entry: what only watchers want; the rest is `Kernel.enter`'s to reset. Used
+        lists are replaced, not emptied: readers may keep them."""
         self.time = time
         self.thread = thread
         self.trap = trap
         self.syscall = 0
         self.badge = 0
-        self.target = None
+        self.answered = False
         if self.extra_caps:
             self.extra_caps = []
         if self.reads:
             self.reads = []
-        self.answered = False
-        if self.log:
-            self.log = []
-        if self.buffer_writes:
-            self.buffer_writes = []
-        if self.console:
-            self.console = bytearray()
-        self.outcome = _DONE
-        self.why = None
 
     def _explain(self) -> Why:
         why = self.why

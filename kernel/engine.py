@@ -19,21 +19,18 @@ from retrap.kernel.registers import (
     PC,
     R7,
     RESTART_PC,
-    TAKEN_PC,
-    TAKEN_THUMB,
     THUMB,
-    registers_taken,
     send_buffer,
 )
 from retrap.kernel.scheduler import activate, schedule, timer_tick
 from retrap.kernel.startup import boot
-from retrap.kernel.state import RESUME, KernelState
+from retrap.kernel.state import RESUME, Change, KernelState
 from retrap.kernel.structures import Tcb, ThreadState
 from retrap.kernel.syscalls import handle_invocation, handlers
 from retrap.machine.context import Context, ContextArena
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import EXECUTE, READ, WRITE, AddressSpace
-from retrap.machine.traps import FaultStatus, Trap, TrapKind
+from retrap.machine.traps import SVC, FaultStatus, Trap, TrapKind
 
 _SVC: Final = TrapKind.SVC
 _INTERRUPT: Final = TrapKind.INTERRUPT
@@ -41,14 +38,6 @@ _INTERRUPT: Final = TrapKind.INTERRUPT
 # The states of a thread that waits are neighbours.
 _FIRST_BLOCKED: Final = ThreadState.BLOCKED_ON_RECEIVE
 _LAST_BLOCKED: Final = ThreadState.BLOCKED_ON_NOTIFICATION
-
-
-class Change:
-    """What a kernel entry did to the kernel's objects, for `retrap.kernel.relays`."""
-
-    ANY: Final = 0
-    TIME: Final = 1  # registers and memory apart, nothing but time slices and domains' time
-    HOP: Final = 2  # what `KernelState.hop` says, and nothing else
 
 
 _ANY: Final = Change.ANY
@@ -66,11 +55,10 @@ class Kernel:
         self.state: Final[KernelState] = boot(plan, memory, arena)
         self.effects: Final[Effects] = self.state.effects
         self._handlers: Final = handlers(self.state)
-        self._call: Final = next(
-            (call.number & 0xFFFF_FFFF for call in plan.release.syscalls if call.name == "Call"), -1
-        )
-        self.change = Change.ANY
-        """What the last entry did."""
+        number = next((call.number for call in plan.release.syscalls if call.name == "Call"), None)
+        self._call: Final = -1 if number is None else number & 0xFFFF_FFFF  # as r7 has it
+        self._call_number: Final = 0 if number is None else number
+        self._settles: Final = self.state.address_spaces.keeps or self.state.thread_registers.loads
 
     @property
     def current(self) -> Tcb:
@@ -139,8 +127,8 @@ class Kernel:
         interrupts: it may raise one."""
         self.state.worked = worked
 
-    def enter(self, trap: Trap, time: int) -> None:
-        """Handle the trap that the running thread took at `time` (retired instructions).
+    def enter(self, trap: Trap, time: int) -> int:
+        """Handle the trap that the running thread took at `time` (retired instructions). What it did: a `Change`.
 
         Afterwards `effects` says what was read, decided and written, and `current` runs next.
         """
@@ -149,63 +137,74 @@ class Kernel:
             self._give_back_contexts()
         thread = state.current
         effects = state.effects
-        effects.begin(time, thread.number, trap)
-        context = thread.context
-        words = context.words
-        head = effects.context = context.head.tobytes()
-        kind = trap.kind
-        hop = state.hop
-        hop.taken = False
-        self.change = _ANY
+        words = thread.context.words
+        if effects.watched:
+            effects.begin(time, thread.number, trap)
+            effects.context = thread.context.head.tobytes()
+        effects.target = None
+        effects.outcome = _DONE
+        effects.why = None
+        if effects.log:
+            effects.log = []
+        if effects.buffer_writes:
+            effects.buffer_writes = []
+        if effects.console:
+            effects.console = bytearray()
+        change = _ANY
         try:
-            if kind is _SVC:
+            if trap is SVC or trap.kind is _SVC:
                 # The kernel takes the system call to be four bytes before where it returns to, which in Thumb
                 # state is the instruction before it.
-                taken = state.taken = registers_taken(head)
-                following = taken[TAKEN_PC] + (2 if taken[TAKEN_THUMB] else 4) & 0xFFFF_FFFF
-                words[PC] = following
-                words[RESTART_PC] = following - 4 & 0xFFFF_FFFF
-                number = taken[R7]
-                effects.syscall = number if number < 0x8000_0000 else number - 0x1_0000_0000
-                acted = True
-                if number == self._call:
-                    acted = handle_invocation(state, True, True)  # nearly always: without the table
+                pc = words[PC]
+                if words[THUMB]:
+                    words[PC] = pc + 2 & 0xFFFF_FFFF
+                    words[RESTART_PC] = pc - 2 & 0xFFFF_FFFF
                 else:
+                    words[PC] = pc + 4 if pc < 0xFFFF_FFFC else pc & 3
+                    words[RESTART_PC] = pc
+                number = words[R7]
+                if number == self._call:
+                    # Nearly always: without the table.
+                    effects.syscall = self._call_number
+                    change = handle_invocation(state, True, True)
+                else:
+                    effects.syscall = number if number < 0x8000_0000 else number - 0x1_0000_0000
                     handler = self._handlers.get(number)
                     if handler is None:
                         handle_fault(state, thread, UnknownSyscall(number))
                     else:
-                        acted = handler(state)
-                if acted:
+                        change = handler(state)
+                if change == _ANY:
                     if state.action != RESUME:
                         schedule(state)
                     if state.current.state == _RESTART:
                         activate(state)
-                else:
-                    self.change = Change.HOP if hop.taken else Change.TIME
             else:
-                tick = kind is _INTERRUPT and not state.pending_irqs
+                tick = trap.kind is _INTERRUPT and not state.pending_irqs
                 self._exception(trap, thread)
                 schedule(state)
                 activate(state)
                 if tick and state.current is thread:
-                    self.change = Change.TIME  # also if its time slice ended: nobody else was ready for its turn
+                    change = Change.TIME  # also if its time slice ended: nobody else was ready for its turn
             if state.pending_irqs and state.pending_irqs & ~state.masked_irqs:
-                self.change = Change.ANY
+                change = _ANY
                 self._take_irqs()
-            if state.address_spaces.keeps:
-                state.address_spaces.settle(state)
-            if state.thread_registers.loads:
-                state.thread_registers.leaving(state, thread)
+            if self._settles:
+                if state.address_spaces.keeps:
+                    state.address_spaces.settle(state)
+                if state.thread_registers.loads:
+                    state.thread_registers.leaving(state, thread)
         except KernelDied as died:
-            self.change = Change.ANY
+            change = _ANY
             state.crashed = str(died)
             state.halted = True
             effects.outcome = Outcome.CRASHED
             effects.reason = state.crashed
-        if effects.outcome == _DONE and _FIRST_BLOCKED <= thread.state <= _LAST_BLOCKED:
+        if thread.state >= _FIRST_BLOCKED and thread.state <= _LAST_BLOCKED and effects.outcome == _DONE:
             effects.outcome = Outcome.BLOCKED
-        effects.next_thread = state.current.number
+        if effects.watched:
+            effects.next_thread = state.current.number
+        return change
 
     def _exception(self, trap: Trap, thread: Tcb) -> None:
         """Everything but system calls. The restart PC is what the exception vectors compute (ARM ARM B1.8.3)."""

@@ -102,11 +102,11 @@ def call(state: KernelState, cap: Cap) -> bool:
     """A Call with a capability to an endpoint where a thread waits that runs next; False, and nothing done, if it
     is not one."""
     sender = state.current
-    taken = state.taken
-    info = taken[INFO]
+    words = sender.context.words
+    info = words[INFO]
     if info & _EXTRA_CAPS or not isinstance(cap, EndpointCap):
         return False
-    cptr = taken[R0]
+    cptr = words[R0]
     rights = cap.rights
     if not rights & WRITE or not rights & (GRANT | GRANT_REPLY):
         return False
@@ -135,8 +135,8 @@ def call(state: KernelState, cap: Cap) -> bool:
 def reply_recv(state: KernelState) -> bool:
     """A reply to a waiting caller that runs next, and then a wait for a message; False if it is not that."""
     sender = state.current
-    taken = state.taken
-    info = taken[INFO]
+    words = sender.context.words
+    info = words[INFO]
     if info & _EXTRA_CAPS:
         return False
     reply = sender.slots[TCB_CALLER].cap
@@ -146,7 +146,7 @@ def reply_recv(state: KernelState) -> bool:
     assert isinstance(receiver, Tcb)
     if receiver.fault is not None:
         return False
-    cptr = taken[R0]
+    cptr = words[R0]
     try:
         cap = lookup_slot(state, sender, cptr).cap
     except LookupFailed:
@@ -187,7 +187,6 @@ def _note(
     endpoint: Endpoint,
     grant: bool,
 ) -> None:
-    hop.taken = True
     hop.call = call
     hop.cptr = cptr
     hop.badge = badge

@@ -6,9 +6,7 @@ taking the trap and not logged.
 
 from __future__ import annotations
 
-import struct
 from array import array
-from collections.abc import Callable
 from typing import Final
 
 from retrap.kernel.caps import VM_KERNEL_ONLY, VM_READ_WRITE, FrameCap
@@ -24,18 +22,14 @@ R7: Final = 7
 BADGE: Final = R0
 INFO: Final = R1
 FIRST_MR: Final = R2  # MR0 … MR3 are r2 … r5
+MR1: Final = FIRST_MR + 1
+MR2: Final = FIRST_MR + 2
+MR3: Final = FIRST_MR + 3
 PC: Final = ContextSlot.PC
 RESTART_PC: Final = ContextSlot.RESTART_PC
 THUMB: Final = ContextSlot.THUMB
 CPSR: Final = -1
 """Stands for the packed CPSR where a context slot is named."""
-
-registers_taken: Final[Callable[[bytes], tuple[int, ...]]] = struct.Struct("=8I28xI24xI").unpack_from
-"""What the kernel looks at in `Context.head` when a system call comes, in one go: r0 … r7, then PC and Thumb
-(`TAKEN_PC`, `TAKEN_THUMB`)."""
-TAKEN_PC: Final = 8
-TAKEN_THUMB: Final = 9
-assert PC == 15 and THUMB == 22
 
 _FLAGS: Final = 0xF800_0000  # N Z C V Q: all that one thread may set in another's CPSR
 _BUFFER_WORDS: Final = 1 << (BUFFER_SIZE_BITS - 2)
@@ -63,18 +57,6 @@ def sanitise(slot: int, value: int) -> int:
     In particular the Thumb bit is lost: a thread that is given a CPSR this way continues in ARM state.
     """
     return value & _FLAGS if slot == CPSR else value
-
-
-def message_registers(taken: tuple[int, ...], length: int) -> list[int]:
-    """As much of a message of `length` words as is in the registers that a system call found."""
-    # (One by one: a slice costs as much as three words.)
-    if length >= MESSAGE_REGISTERS:
-        return [taken[FIRST_MR], taken[FIRST_MR + 1], taken[FIRST_MR + 2], taken[FIRST_MR + 3]]
-    if length == 3:
-        return [taken[FIRST_MR], taken[FIRST_MR + 1], taken[FIRST_MR + 2]]
-    if length == 2:
-        return [taken[FIRST_MR], taken[FIRST_MR + 1]]
-    return [taken[FIRST_MR]] if length else []
 
 
 def set_next_pc(state: KernelState, thread: Tcb, value: int) -> None:
@@ -130,7 +112,8 @@ def read_buffer(state: KernelState, thread: Tcb, buffer: memoryview, index: int,
         words = [buffer[index], buffer[index + 1]]
     else:
         words = buffer[index : index + count].tolist()
-    state.effects.reads.append((thread.number, index, words))
+    if state.effects.watched:
+        state.effects.reads.append((thread.number, index, words))
     return words
 
 

@@ -16,9 +16,9 @@ from __future__ import annotations
 from typing import Final, final
 
 from retrap.kernel import fastpath
-from retrap.kernel.engine import Change, Kernel
+from retrap.kernel.engine import Kernel
 from retrap.kernel.registers import receive_buffer, send_buffer
-from retrap.kernel.state import Hop, KernelState
+from retrap.kernel.state import Change, Hop, KernelState
 from retrap.kernel.structures import TCB_CALLER, Endpoint, Tcb
 from retrap.machine.cpu import Cpu
 from retrap.machine.relay import AREAS, LENGTHS, UNKNOWN, Edge, RelayTable
@@ -93,9 +93,9 @@ class Relays:
         self.live = False
         """Whether `observe` has to see the next entry even if it is of another kind."""
 
-    def observe(self) -> None:
-        """Look at what the last kernel entry did, if it was of the fast path or `live` is true."""
-        change = self.kernel.change
+    def observe(self, change: int) -> None:
+        """Look at what the last kernel entry did, if it was of the fast path or `live` is true. `change`: what
+        `Kernel.enter` returned."""
         self.step = None
         if change == Change.TIME:
             return

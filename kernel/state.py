@@ -48,6 +48,7 @@ RESUME: Final = 0
 CHOOSE: Final = 1
 SWITCH: Final = 2
 
+
 def _tls_register(plan: BootPlan) -> str:
     fact = plan.release.facts.tls_base_register
     return plan.options.tls_register if fact == "build" else fact
@@ -103,14 +104,21 @@ ASID_ENTRY: Final = 0xFF00_0000 >> 20
 """Of a directory with an ASID: it holds the hardware ASID there (PD_ASID_SLOT), and so maps nothing."""
 
 
+class Change:
+    """What a kernel entry did to the kernel's objects, for `retrap.kernel.relays`, and for the scheduler."""
+
+    ANY: Final = 0  # the scheduler has to look at it
+    TIME: Final = 1  # registers and memory apart, nothing but time slices and domains' time
+    HOP: Final = 2  # what `KernelState.hop` says, and nothing else
+
+
 @final
 class Hop:
     """What the last entry did, if it took the path of `retrap.kernel.fastpath`. One object, filled each time."""
 
-    __slots__ = ("badge", "call", "cptr", "endpoint", "grant", "length", "receiver", "sender", "taken")
+    __slots__ = ("badge", "call", "cptr", "endpoint", "grant", "length", "receiver", "sender")
 
     def __init__(self, idle: Tcb) -> None:
-        self.taken = False
         self.call = False  # a Call; otherwise a ReplyRecv
         self.cptr = 0
         self.badge = 0  # as the receiver gets it
@@ -144,7 +152,7 @@ class KernelState:
 
         # Dispatch, by capability tag.
         self.decoders: Final[list[Decoder | None]] = [None] * TAGS  # kinds that do not look at the label
-        self.methods: Final[list[dict[int, Decoder] | None]] = [None] * TAGS  # kinds that do: by label number
+        self.methods: Final[list[dict[int, Decoder]]] = [{}] * TAGS  # kinds that do: by label
         self.finalisers: Final[list[Finaliser | None]] = [None] * TAGS
         self.cleanups: Final[list[Cleanup | None]] = [None] * TAGS
         self.receivers: Final[list[Receiver | None]] = [None] * TAGS
@@ -178,8 +186,6 @@ class KernelState:
         # Address spaces: what the current thread sees; `no_space` is empty (invalid or no VSpace root).
         self.window: Final = _window(plan, ASID_ENTRY)
         self.no_space: Final = AddressSpace(memory, _window(plan, -1))
-        self.taken: tuple[int, ...] = ()
-        """The running thread's registers as a system call found them: `registers.registers_taken`."""
         self.space: AddressSpace = self.no_space
         self.asid_pools: Final[dict[int, KernelObject]] = {}  # pool number (ASID >> 10) → pool
         self.directories: Final[dict[int, PageDirectory]] = {}  # ASID → what the pools say

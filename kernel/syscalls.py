@@ -30,16 +30,19 @@ from retrap.kernel.objects.irq import deliver, next_pending
 from retrap.kernel.objects.reply import delete_caller_cap, reply_to_caller
 from retrap.kernel.registers import (
     BADGE,
+    FIRST_MR,
     INFO,
+    MR1,
+    MR2,
+    MR3,
     R0,
-    message_registers,
     read_buffer,
     send_buffer,
     write_message,
 )
 from retrap.kernel.scheduler import timer_tick, yield_current
 from retrap.kernel.slots import Slot
-from retrap.kernel.state import KernelState
+from retrap.kernel.state import Change, KernelState
 from retrap.kernel.structures import Notification, ThreadState
 from retrap.kernel.transfer import ExtraCapFailed, lookup_extra_caps
 from retrap.kernel.wire import (
@@ -49,11 +52,15 @@ from retrap.kernel.wire import (
     message_info,
 )
 
-SyscallHandler = Callable[[KernelState], bool]
-"""handler(state): does the call; True if the scheduler has to look at what it did."""
+SyscallHandler = Callable[[KernelState], int]
+"""handler(state): does the call, and says by a `Change` what it came to."""
 
 _NO_CAPS: Final[list[Slot]] = []
 
+# (By their own names here: plain Python looks a class's constants up each time.)
+_ANY: Final = Change.ANY
+_HOP: Final = Change.HOP
+_ENDPOINT: Final = Tag.ENDPOINT
 _RESTART: Final = ThreadState.RESTART
 _RUNNING: Final = ThreadState.RUNNING
 
@@ -68,66 +75,73 @@ def _cap_fault(state: KernelState, cptr: int, blocking: bool, failure: LookupFai
         state.effects.reason = fault.describe()
 
 
-def handle_invocation(state: KernelState, call: bool, blocking: bool) -> bool:
-    """Send, NBSend and Call: invoke the capability that r0 names. Whether the scheduler has to look at it."""
+def handle_invocation(state: KernelState, call: bool, blocking: bool) -> int:
+    """Send, NBSend and Call: invoke the capability that r0 names. What it came to: a `Change`."""
     thread = state.current
-    effects = state.effects
-    taken = state.taken
-    cptr = taken[R0]
-    info = taken[INFO]
+    words = thread.context.words
+    cptr = words[R0]
+    info = words[INFO]
 
     # The phase that may fault.
     try:
         slot = lookup_slot(state, thread, cptr)
     except LookupFailed as failed:
         _cap_fault(state, cptr, blocking, failed.failure)
-        return True
+        return Change.ANY
     cap = slot.cap
     tag = cap.tag
-    if tag == Tag.ENDPOINT and call and state.fast and fastpath.call(state, cap):
-        return False
     label = info >> 12
-    shown = cap.known
-    if shown is None:
-        shown = cap.shown(state.kind_names)
-    effects.target = shown
-    effects.badge = shown[2]
+    effects = state.effects
+    message = state.message
+    decoder = state.methods[tag].get(label)
+    if decoder is None:
+        # What is sent to does not look at the label, and may look at how it was sent.
+        if tag == _ENDPOINT and call and state.fast and fastpath.call(state, cap):
+            return _HOP
+        decoder = state.decoders[tag]
+        message.label = label
+        message.call = call
+        message.blocking = blocking
+        effects.badge = cap.shown_badge
+    effects.target = cap.known
+    if effects.target is None:
+        effects.target = cap.shown(state.kind_names)
     caps = _NO_CAPS
+    length = info & 0x7F
     if info & 0x180:
         try:
             caps = lookup_extra_caps(state, thread, info)
         except ExtraCapFailed as missing:
             _cap_fault(state, missing.cptr, blocking, missing.failure)
-            return True
-        for extra in caps:
-            given = extra.cap
-            effects.extra_caps.append(given.known or given.shown(state.kind_names))
-    length = info & 0x7F
-    if length > MAX_LENGTH:
-        length = MAX_LENGTH
-    arguments = message_registers(taken, length) if length else []
-    # A message to an endpoint is read when it is transferred, the others now.
-    if length > MESSAGE_REGISTERS and tag != Tag.ENDPOINT:
-        buffer = send_buffer(state, thread)
-        if buffer is not None:
-            first = BUFFER_MESSAGE + MESSAGE_REGISTERS
-            arguments += read_buffer(state, thread, buffer, first, length - MESSAGE_REGISTERS)
-    message = state.message
-    message.words = arguments
+            return Change.ANY
+        if effects.watched:
+            for extra in caps:
+                given = extra.cap
+                effects.extra_caps.append(given.known or given.shown(state.kind_names))
     message.caps = caps
-    message.call = call
-    message.blocking = blocking
-    message.label = label
+    # The message: from registers, one by one, which is quicker than a slice; and from the IPC buffer.
+    if length >= MESSAGE_REGISTERS:
+        arguments = [words[FIRST_MR], words[MR1], words[MR2], words[MR3]]
+        # (A message to an endpoint is read when it is transferred.)
+        if length > MESSAGE_REGISTERS and tag != _ENDPOINT:
+            buffer = send_buffer(state, thread)
+            if buffer is not None:
+                rest = (length if length < MAX_LENGTH else MAX_LENGTH) - MESSAGE_REGISTERS
+                arguments += read_buffer(state, thread, buffer, BUFFER_MESSAGE + MESSAGE_REGISTERS, rest)
+    elif length == 3:
+        arguments = [words[FIRST_MR], words[MR1], words[MR2]]
+    elif length == 2:
+        arguments = [words[FIRST_MR], words[MR1]]
+    elif length:
+        arguments = [words[FIRST_MR]]
+    else:
+        arguments = []
+    message.words = arguments
 
     try:
         # The phase that may refuse.
-        decoder = state.decoders[tag]
         if decoder is None:
-            methods = state.methods[tag]
-            assert methods is not None
-            decoder = methods.get(label)
-            if decoder is None:
-                raise illegal_operation(f"a {state.kind_names[tag]} capability has no invocation {label}")
+            raise illegal_operation(f"a {state.kind_names[tag]} capability has no invocation {label}")
         invocation = decoder(state, slot, cap, message)
         # The phase that cannot fail.
         thread.state = _RESTART
@@ -141,25 +155,23 @@ def handle_invocation(state: KernelState, call: bool, blocking: bool) -> bool:
             _reply_from_kernel(state, refused.error, refused.words)
         else:
             effects.outcome = Outcome.IGNORED
-        return True
+        return Change.ANY
     except Preempted:
         effects.outcome = Outcome.PREEMPTED
         effects.reason = "an interrupt was pending at a preemption point"
         _take_interrupt(state)
-        return True
+        return Change.ANY
     if thread.state == _RESTART:
         if call:
             if reply is None and not effects.log:
                 # The empty reply, as in `_reply_from_kernel`.
-                thread.context.first[0] = 0
+                words[BADGE] = 0
+                words[INFO] = 0
                 effects.answered = True
             else:
                 _reply_from_kernel(state, 0, reply)
         thread.state = _RUNNING
-    return True
-
-
-assert (BADGE, INFO) == (0, 1)  # `Context.first`
+    return _ANY
 
 
 def _reply_from_kernel(state: KernelState, label: int, message: list[int] | None) -> None:
@@ -168,16 +180,16 @@ def _reply_from_kernel(state: KernelState, label: int, message: list[int] | None
     effects = state.effects
     log = effects.log
     number = thread.number
+    words = thread.context.words
+    words[BADGE] = 0
     if not message and not label:
-        thread.context.first[0] = 0
+        words[INFO] = 0
         if log:
             log.append((number, BADGE, 0))
             log.append((number, INFO, 0))
         else:
             effects.answered = True
         return
-    words = thread.context.words
-    words[BADGE] = 0
     log.append((number, BADGE, 0))
     length = write_message(state, thread, message) if message else 0
     info = message_info(label, 0, 0, length)
@@ -251,48 +263,48 @@ def _handle_reply(state: KernelState) -> None:
             effects.reason += _COMPLAINT
 
 
-def _call(state: KernelState) -> bool:
+def _call(state: KernelState) -> int:
     return handle_invocation(state, True, True)
 
 
-def _send(state: KernelState) -> bool:
+def _send(state: KernelState) -> int:
     return handle_invocation(state, False, True)
 
 
-def _nb_send(state: KernelState) -> bool:
+def _nb_send(state: KernelState) -> int:
     return handle_invocation(state, False, False)
 
 
-def _recv(state: KernelState) -> bool:
+def _recv(state: KernelState) -> int:
     handle_recv(state, True)
-    return True
+    return Change.ANY
 
 
-def _nb_recv(state: KernelState) -> bool:
+def _nb_recv(state: KernelState) -> int:
     handle_recv(state, False)
-    return True
+    return Change.ANY
 
 
-def _reply(state: KernelState) -> bool:
+def _reply(state: KernelState) -> int:
     _handle_reply(state)
-    return True
+    return Change.ANY
 
 
-def _reply_recv(state: KernelState) -> bool:
+def _reply_recv(state: KernelState) -> int:
     if state.fast and fastpath.reply_recv(state):
-        return False
+        return Change.HOP
     _handle_reply(state)
     effects = state.effects
     effects.outcome = Outcome.DONE
     if effects.reason and not effects.reason.endswith(_COMPLAINT):
         effects.reason = ""  # a server's first ReplyRecv has nobody to answer
     handle_recv(state, True)
-    return True
+    return Change.ANY
 
 
-def _yield(state: KernelState) -> bool:
+def _yield(state: KernelState) -> int:
     yield_current(state)
-    return True
+    return Change.ANY
 
 
 _HANDLERS: Final[dict[str, SyscallHandler]] = {

@@ -116,7 +116,8 @@ def lookup_extra_caps(state: KernelState, thread: Tcb, info: int) -> list[Slot]:
         return []
     if count == 1:  # nearly always
         cptr = buffer[BUFFER_CAPS]
-        state.effects.reads.append((thread.number, BUFFER_CAPS, [cptr]))
+        if state.effects.watched:
+            state.effects.reads.append((thread.number, BUFFER_CAPS, [cptr]))
         try:
             return [lookup_slot(state, thread, cptr)]
         except LookupFailed as failed:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, final
 
-NEVER: Final = 1 << 62
-"""A time that does not come."""
+NEVER: Final = (1 << 62) - 1
+"""A time that does not come: the largest number that compiled code keeps without an object."""
 
 
 @final

@@ -1,4 +1,4 @@
-"""Register contexts: one per thread, in one arena of host memory that every backend addresses.
+"""Register contexts: one per thread, each an array at a host address that every backend knows.
 
 A context is `WORDS` 32-bit words; `Slot` names each. Flags are kept apart (one word each, 0 or 1), so that
 no backend packs and unpacks the CPSR per instruction. ARM ARM B1.3 (registers), A2.4 (APSR).
@@ -6,8 +6,8 @@ no backend packs and unpacks the CPSR per instruction. ARM ARM B1.3 (registers),
 
 from __future__ import annotations
 
-import mmap
 import sys
+from array import array
 from typing import Final, final
 
 WORDS: Final = 128
@@ -15,8 +15,6 @@ WORDS: Final = 128
 
 HEAD_WORDS: Final = 32
 """The first words of a context, `Context.head`: all but D0 to D31."""
-
-CONTEXTS_PER_CHUNK: Final = 256
 
 
 class Slot:
@@ -67,17 +65,16 @@ def handle_of(address: int) -> bytes:
 
 @final
 class Context:
-    """One thread's registers: a window of the arena. `words[Slot.X]` reads and writes 32-bit values."""
+    """One thread's registers. `words[Slot.X]` reads and writes 32-bit values."""
 
-    __slots__ = ("address", "first", "handle", "head", "words")
+    __slots__ = ("address", "handle", "head", "words")
 
-    def __init__(self, words: memoryview, address: int) -> None:
-        self.words: Final = words
-        self.head: Final = words[:HEAD_WORDS]
-        self.first: Final = words[:2].cast("B").cast("Q")
-        """R0 and R1 as one number, R0 its lower half."""
-        self.address: Final = address  # host address of word 0, for compiled code
-        self.handle: Final = handle_of(address)
+    def __init__(self) -> None:
+        # (An array, not a memoryview: compiled ahead, its items cost half. It never changes its size, so it stays.)
+        self.words: Final = array("I", bytes(WORDS * 4))
+        self.head: Final = memoryview(self.words)[:HEAD_WORDS]
+        self.address: Final = self.words.buffer_info()[0]  # host address of word 0, for compiled code
+        self.handle: Final = handle_of(self.address)
 
     @property
     def cpsr(self) -> int:
@@ -133,14 +130,11 @@ class ContextArena:
         """`Counters` that user code may use, in every context allocated from now on."""
         self.counter_hz = 0
         """CNTFRQ in every context allocated from now on."""
-        self._free: list[Context] = []
-        self._chunks: list[memoryview] = []
+        self._free: Final[list[Context]] = []
 
     def allocate(self) -> Context:
         """A context of zeroes."""
-        if not self._free:
-            self._grow()
-        context = self._free.pop()
+        context = self._free.pop() if self._free else Context()
         words = context.words
         words[Slot.MODE] = self.user_mode
         words[Slot.COUNTER_HZ] = self.counter_hz
@@ -152,16 +146,5 @@ class ContextArena:
         context.words[:] = _ZEROES
         self._free.append(context)
 
-    def _grow(self) -> None:
-        import ctypes
 
-        mapping = mmap.mmap(-1, CONTEXTS_PER_CHUNK * WORDS * 4)
-        base = ctypes.addressof(ctypes.c_char.from_buffer(mapping))
-        words = memoryview(mapping).cast("I")
-        self._chunks.append(words)
-        for index in reversed(range(CONTEXTS_PER_CHUNK)):
-            start = index * WORDS
-            self._free.append(Context(words[start : start + WORDS], base + start * 4))
-
-
-_ZEROES: Final = memoryview(bytes(WORDS * 4)).cast("I")
+_ZEROES: Final = array("I", bytes(WORDS * 4))

@@ -85,23 +85,25 @@ class Cpu:
         """See `make_backend`. Raises `BackendUnavailable`."""
         self.memory: Final = memory
         self.backend: Final[Backend] = make_backend(backend, memory, cache, log)
-        self.retired = 0
+
+    @property
+    def retired(self) -> int:
+        """The clock, which the backend keeps."""
+        return self.backend.retired
+
+    @retired.setter
+    def retired(self, time: int) -> None:
+        self.backend.retired = time
 
     def run(self, context: Context, space: AddressSpace, budget: int) -> Trap:
         """Enter user mode and run for at most `budget` instructions (> 0). See `Trap` for what holds afterwards."""
         backend = self.backend
-        try:
-            return backend.enter(context, space, self.retired, budget)
-        finally:
-            self.retired = backend.retired
+        return backend.enter(context, space, backend.retired, budget)
 
     def resume(self, context: Context, space: AddressSpace, budget: int) -> Trap:
         """As `run`, for user code that was stopped without entering the kernel (after `relay`)."""
         backend = self.backend
-        try:
-            return backend.run(context, space, self.retired, budget)
-        finally:
-            self.retired = backend.retired
+        return backend.run(context, space, backend.retired, budget)
 
     def environment(self, space: AddressSpace) -> int:
         """See `Backend`."""
@@ -110,6 +112,4 @@ class Cpu:
     def relay(self, table: RelayTable, budget: int) -> bool:
         """See `Backend`: only for a table that knows this backend's environments."""
         backend = self.backend
-        called = backend.relay(table, self.retired, budget)
-        self.retired = backend.retired
-        return called
+        return backend.relay(table, backend.retired, budget)

@@ -94,10 +94,10 @@ class Relaying:
             return cpu.resume(kernel.context, kernel.space, budget)
         return None if answered and words[Block.SINCE] == 0 else INTERRUPT
 
-    def after(self) -> None:
+    def after(self, change: int) -> None:
         """A kernel entry was handled, and recorded, that `Relays.observe` has to see."""
         relays = self.relays
-        relays.observe()
+        relays.observe(change)
         step, recorder = relays.step, self.recorder
         if step is not None and recorder is not None:
             encoder = recorder.encoder

@@ -20,15 +20,16 @@ from enum import StrEnum
 from typing import Final, Protocol, final
 
 from retrap.kernel.boot import BootPlan
-from retrap.kernel.effects import IDLE, Effects
-from retrap.kernel.engine import Change, Kernel
+from retrap.kernel.effects import Effects
+from retrap.kernel.engine import Kernel
+from retrap.kernel.state import Change
 from retrap.machine.clock import NEVER
 from retrap.machine.context import Context, ContextArena
 from retrap.machine.cpu import Cpu
 from retrap.machine.devices import Bus, DeviceFailure, Model, Serial
 from retrap.machine.log import InstructionLog
 from retrap.machine.memory import PhysicalMemory
-from retrap.machine.traps import INTERRUPT, TrapKind
+from retrap.machine.traps import INTERRUPT, SVC, Trap, TrapKind
 from retrap.tools.errors import EngineBug
 from retrap.tools.relaying import Relaying
 from retrap.tools.wiring import connect
@@ -36,6 +37,14 @@ from retrap.traces.writer import Recorder
 
 WORK: Final = 10_000
 """What the kernel needs from one preemption point to the next, in instructions: about a hundred a unit of work."""
+
+
+PRINTED: Final = 1 << 10
+"""The console is given that many bytes at once, or a line."""
+NEWLINE: Final = 0x0A
+
+DELIVERY: Final = Trap(TrapKind.INTERRUPT)
+"""For a device's interrupt: no time has come."""
 
 
 class End(StrEnum):
@@ -138,6 +147,7 @@ class Session:
         self.idle = 0
         self._warn: Final = warn
         self._watchers: tuple[Watcher, ...] = ()
+        self._printed: Final = bytearray()  # what the console has not been given yet
         self._arrived_before = -1  # the kernel entry before which input has arrived
         self._worked_in = -1  # the kernel entry that `_checks` belong to
         self._checks = 0
@@ -158,6 +168,8 @@ class Session:
             except DeviceFailure as failure:
                 self.failure = str(failure)
                 end = End.DEVICE_FAILED
+            finally:
+                self._show(console)
         kernel = self.kernel
         deaths = tuple(f"{_name(kernel, number)} died: {text}" for number, text in kernel.died)
         if end is End.QUIESCENT and deaths:
@@ -178,26 +190,29 @@ class Session:
     def _loop(
         self, watchers: tuple[Watcher, ...], console: Callable[[bytes], None] | None, limit: int | None
     ) -> End:
-        kernel, cpu, tick, bus = self.kernel, self.cpu, self.tick, self.bus
+        kernel, backend, tick, bus = self.kernel, self.cpu.backend, self.tick, self.bus
         state = kernel.state
         clock = self.memory.clock
         effects = kernel.effects
-        next_tick = (cpu.retired // tick + 1) * tick
+        idle, printed = state.idle, self._printed
+        now = backend.retired
+        next_tick = (now // tick + 1) * tick
         last = limit if limit is not None else NEVER
         interrupt = TrapKind.INTERRUPT
         sent, checking, hop = self.serial.sent, self.check != "off", Change.HOP
         pending = bus.pending(state.edge_irqs)
         deadline = min(next_tick, bus.next_event, last)
-        relaying = self._relaying(watchers)
+        relaying, live = self._relaying(watchers), False
         recorder = None  # of most runs the only watcher: compiled ahead, its methods are called directly
+        others = watchers
         if len(watchers) == 1 and isinstance(watchers[0], Recorder):
             recorder = watchers[0]
+            others = ()
+        effects.watched = len(watchers) > 0
         while True:
-            now = cpu.retired
-            if self.interrupted:
-                return End.INTERRUPTED
-            ready = pending & ~state.masked_irqs if pending else 0
-            if ready:
+            thread = state.current
+            if pending and pending & ~state.masked_irqs:
+                ready = pending & ~state.masked_irqs
                 if now >= last:
                     return End.LIMIT
                 irq = (ready & -ready).bit_length() - 1
@@ -206,76 +221,83 @@ class Session:
                 for watcher in watchers:
                     watcher.interrupt(irq)
                 kernel.raise_irq(irq)
-                trap = INTERRUPT
-            else:
-                if state.current.number == IDLE:
-                    wake = self._wake(next_tick, last)
-                    if isinstance(wake, End):
-                        return wake
-                    # Nothing runs: time jumps to what comes next.
-                    self.idle += wake - now
-                    clock.idle += wake - now
-                    cpu.retired = now = wake
-                    trap = INTERRUPT
-                    if next_tick < now:
-                        next_tick = -(-now // tick) * tick  # ticks in between would have done nothing
-                elif now < deadline:
-                    if relaying is not None and relaying.relays.at is not None and not sent and relaying.ready():
-                        relayed = relaying.run(deadline - now)
-                        self.traps += relaying.answered
-                        self.relayed += relaying.answered
-                        if relayed is None:
-                            continue
-                        trap = relayed
-                    else:
-                        trap = cpu.run(state.current.context, state.space, deadline - now)
-                    now = cpu.retired
-                    if now >= bus.next_event and trap.kind is not interrupt:
-                        # The instruction that trapped retired just when a device's event was due: its interrupt
-                        # waits while the kernel works, and a long operation is preempted for it.
-                        bus.serve(now)
-                        self._raise_while_working(bus.pending(state.edge_irqs) & ~state.masked_irqs)
-                        pending = bus.pending(state.edge_irqs)
-                        deadline = min(next_tick, bus.next_event, last)
-                elif now >= last:
-                    return End.LIMIT
+                trap = DELIVERY
+            elif now < deadline and thread is not idle:
+                if live and relaying is not None and not sent and relaying.ready():
+                    relayed = relaying.run(deadline - now)
+                    self.traps += relaying.answered
+                    self.relayed += relaying.answered
+                    now = backend.retired
+                    if relayed is None:
+                        continue
+                    trap = relayed
                 else:
-                    # A system call has retired just when something is due, which comes before anything runs.
-                    trap = INTERRUPT
-                if trap.kind is interrupt:
-                    if now >= bus.next_event:
-                        bus.serve(now)
-                    ticks = now >= next_tick
-                    if ticks:
-                        next_tick += tick
-                        if next_tick <= now:
-                            next_tick = (now // tick + 1) * tick  # those that have passed meanwhile are one
-                        if self.source is not None:
-                            self._listen(now)
-                    clock.stop = False
+                    trap = backend.enter(thread.context, state.space, now, deadline - now)
+                    now = backend.retired
+                if now >= deadline and now >= bus.next_event and trap.kind is not interrupt:
+                    # The instruction that trapped retired just when a device's event was due: its interrupt waits
+                    # while the kernel works, and a long operation is preempted for it.
+                    bus.serve(now)
+                    self._raise_while_working(bus.pending(state.edge_irqs) & ~state.masked_irqs)
                     pending = bus.pending(state.edge_irqs)
                     deadline = min(next_tick, bus.next_event, last)
-                    if not ticks:
-                        continue  # a device's business, the limit, or a backend that came back early
-            if recorder is None:
-                for watcher in watchers:
-                    watcher.before(state.current.context)
-            kernel.enter(trap, now)
+            elif thread is idle:
+                self._show(console)
+                wake = self._wake(next_tick, last)
+                if isinstance(wake, End):
+                    return wake
+                # Nothing runs: time jumps to what comes next.
+                self.idle += wake - now
+                clock.idle += wake - now
+                backend.retired = now = wake
+                trap = INTERRUPT
+                if next_tick < now:
+                    next_tick = -(-now // tick) * tick  # ticks in between would have done nothing
+            elif now >= last:
+                return End.LIMIT
+            else:
+                # A system call has retired just when something is due, which comes before anything runs.
+                trap = INTERRUPT
+            if trap is not SVC and trap.kind is interrupt and trap is not DELIVERY:
+                if now >= bus.next_event:
+                    bus.serve(now)
+                ticks = now >= next_tick
+                if ticks:
+                    if printed:
+                        self._show(console)
+                    next_tick += tick
+                    if next_tick <= now:
+                        next_tick = (now // tick + 1) * tick  # those that have passed meanwhile are one
+                    if self.source is not None:
+                        self._listen(now)
+                clock.stop = False
+                pending = bus.pending(state.edge_irqs)
+                deadline = min(next_tick, bus.next_event, last)
+                if not ticks:
+                    # A device's business, the limit, or a backend that came back early.
+                    if self.interrupted:
+                        return End.INTERRUPTED
+                    continue
+            for watcher in others:
+                watcher.before(state.current.context)
+            change = kernel.enter(trap, now)
             self.traps += 1
-            if cpu.retired != now:
-                now = cpu.retired  # the kernel has worked for long
+            if backend.retired != now:
+                now = backend.retired  # the kernel has worked for long
                 pending = bus.pending(state.edge_irqs)
                 deadline = min(next_tick, bus.next_event, last)
             if recorder is not None:
                 recorder.after(effects)
             else:
-                for watcher in watchers:
+                for watcher in others:
                     watcher.after(effects)
-            if relaying is not None and (kernel.change == hop or relaying.relays.live):
-                relaying.after()
+            if (live or change == hop) and relaying is not None:
+                relaying.after(change)
+                live = relaying.relays.live
             if effects.console:
-                if console is not None:
-                    console(bytes(effects.console))
+                printed += effects.console
+                if len(printed) >= PRINTED or NEWLINE in effects.console:
+                    self._show(console)
                 if not self.serial.printed:
                     # The kernel uses the same UART, whose transmitter may have an interrupt for that.
                     self.serial.printed = True
@@ -285,13 +307,24 @@ class Session:
                         deadline = min(next_tick, bus.next_event, last)
             if sent:
                 # What went through a UART comes out at the next kernel entry.
-                if console is not None:
-                    console(bytes(sent))
+                printed += sent
                 sent.clear()
+                self._show(console)
             if checking:
                 self._verify()
             if state.halted:
                 return End.CRASHED if state.crashed else End.HALTED
+            if trap is not SVC and self.interrupted:
+                return End.INTERRUPTED  # (not looked at after each system call: a tick comes soon enough)
+
+    def _show(self, console: Callable[[bytes], None] | None) -> None:
+        """Give the console what was printed: lines, and whatever there is when a timer ticks or nothing runs."""
+        printed = self._printed
+        if printed:
+            data = bytes(printed)
+            printed.clear()
+            if console is not None:
+                console(data)
 
     def _raise_while_working(self, ready: int) -> None:
         """Make interrupts known to the kernel before an entry that is not theirs."""

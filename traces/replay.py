@@ -17,7 +17,6 @@ from retrap.kernel.effects import IDLE, Effects
 from retrap.machine.context import Context
 from retrap.machine.traps import Trap, TrapKind
 from retrap.traces.calls import register_name
-from retrap.traces.layout import CONTEXT_WORDS
 from retrap.traces.reader import Reader
 from retrap.traces.record import OUTPUTS, Record, ThreadEntry, record_of
 from retrap.traces.writer import Gathered, ThreadLike, ThreadWatch
@@ -57,7 +56,7 @@ class KernelLike(Protocol):
     @property
     def halted(self) -> bool: ...
 
-    def enter(self, trap: Trap, time: int) -> None: ...
+    def enter(self, trap: Trap, time: int) -> object: ...
 
     def write_buffer(self, thread_number: int, word_index: int, words: list[int]) -> bool: ...
 
@@ -289,7 +288,7 @@ def _apply(kernel: KernelLike, record: Record) -> str:
     else:
         if int.from_bytes(record.context[64:], "little") & _IMPOSSIBLE:
             return "its registers cannot exist (a flag has more than one bit)"
-        kernel.context.words[:CONTEXT_WORDS] = memoryview(record.context).cast("I")
+        kernel.context.head[:] = memoryview(record.context).cast("I")
     if record.work:
         kernel.on_work(_Later(kernel, record).worked)
     else:

@@ -166,7 +166,7 @@ class Driver:
 
     def enter(self, trap: Trap) -> Effects:
         self.time += 10
-        self.kernel.enter(trap, self.time)
+        self.change = self.kernel.enter(trap, self.time)
         return self.effects
 
     def tick(self, count: int = 1) -> None:

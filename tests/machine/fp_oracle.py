@@ -119,7 +119,7 @@ class Here:
         self.context = ContextArena().allocate()
         self.context.words[Slot.FPEXC_EN] = 1
         # D0 … D31 as they lie in the context, low word first: doublewords of a little-endian host.
-        self.doubles = self.context.words[Slot.D0 : Slot.D0 + 64].cast("B").cast("Q")
+        self.doubles = memoryview(self.context.words)[Slot.D0 : Slot.D0 + 64].cast("B").cast("Q")
         self.code = b""
 
     def run(self, case: Case) -> Outcome:

@@ -272,8 +272,8 @@ class Pair:
             bank.append((near, near, near ^ 0x80000000, other)[r.getrandbits(2)])
         control = r.choice((0, 0x10, 0x10, 0x10, r.getrandbits(32) & 0xFFC0009F))
         for machine in self.sides:
-            machine.context.words[: Slot.THUMB] = memoryview(array("I", words))
-            machine.context.words[Slot.D0 : Slot.D0 + 64] = memoryview(bank)
+            machine.context.words[: Slot.THUMB] = array("I", words)
+            machine.context.words[Slot.D0 : Slot.D0 + 64] = bank
         self.both(Slot.FPEXC_EN, int(r.random() < 0.9))
         self.both(Slot.FPSCR, control)
 

@@ -5,6 +5,8 @@ Words are as an assembler makes them; the comment is its text. The campaign comp
 
 from __future__ import annotations
 
+from array import array
+
 import pytest
 from retrap.machine.context import Slot
 from retrap.machine.traps import FaultStatus, TrapKind
@@ -52,7 +54,7 @@ def test_unprivileged_loads(machine: Machine, word: int, value: int, step: int) 
 )
 def test_unprivileged_stores(machine: Machine, word: int, stored: str, step: int) -> None:
     machine.arm(word, SVC)
-    machine.words[0:2] = memoryview(bytes.fromhex("44332211") + DATA.to_bytes(4, "little")).cast("I")
+    machine.words[0:2] = array("I", bytes.fromhex("44332211") + DATA.to_bytes(4, "little"))
     assert machine.run().kind is TrapKind.SVC
     assert machine.memory.read(RAM + 0x1000, 4).hex() == stored
     assert machine.words[1] == DATA + step

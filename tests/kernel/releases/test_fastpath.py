@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from kernel_driver import CNODE, TCB
 from release_driver import Guests
 from retrap.kernel.effects import IDLE, Outcome
+from retrap.kernel.state import Change
 from retrap.kernel.structures import Tcb
 from retrap.machine.traps import INTERRUPT, SVC
 from retrap.traces.encode import Encoder
@@ -80,7 +82,7 @@ class System:
         else:
             trap = SVC
             words = kernel.context.words
-            words[2:6] = memoryview(b"".join(w.to_bytes(4, "little") for w in act.words)).cast("I")
+            words[2:6] = array("I", act.words)
             words[0] = self.caps[act.target % len(self.caps)]
             words[1] = act.info
             if act.call == "priority":
@@ -92,8 +94,7 @@ class System:
                 words[7] = world.calls[act.call] & 0xFFFF_FFFF
         context = kernel.context.words[:CONTEXT_WORDS].tobytes()
         world.time += 10
-        kernel.enter(trap, world.time)
-        self.fast += world.state.hop.taken
+        self.fast += kernel.enter(trap, world.time) == Change.HOP
         self.encoder.add(kernel.effects, context, [], None, b"")
 
 
@@ -152,8 +153,8 @@ def test_the_path_blocks_the_caller() -> None:
     world.run(server)
     world.recv(endpoint)
     effects = world.ipc_call(endpoint, 1, 2)
-    assert world.state.hop.taken and world.runs(server)
+    assert world.change == Change.HOP and world.runs(server)
     assert effects.outcome == Outcome.BLOCKED and effects.target == ("Endpoint", world.cap(endpoint).address, 0)
     world.system_call("ReplyRecv", endpoint, 0, (3,))
-    assert world.state.hop.taken and world.runs(world.main)
+    assert world.change == Change.HOP and world.runs(world.main)
     assert list(world.main.context.words[:3]) == [0, 1, 3]
