@@ -158,7 +158,7 @@ class KernelState:
         self.receivers: Final[list[Receiver | None]] = [None] * TAGS
         self.kind_names: Final = _kind_names(plan.release)
         # By object type number as Untyped_Retype counts them.
-        self.creators: Final[list[Creator]] = []
+        self.creators: Final[list[Creator | None]] = []  # None: a frame, which is nothing but its capability
         self.object_bits: Final[list[int]] = []  # log2 of the size in bytes, or ANY_SIZE, or SLOT_SIZED
         self.device_types: Final[list[bool]] = []  # whether device memory can become one
         self.min_untyped_bits: Final = plan.release.constants["seL4_MinUntypedBits"]

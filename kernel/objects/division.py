@@ -63,6 +63,7 @@ class Divide(Invocation):
         if name != "Untyped":
             state.memory.clear(untyped.address, 1 << untyped.size_bits)
         creator = state.creators[self.object_type]
+        assert creator is not None
         address = untyped.address
         # From the last to the first: each goes directly behind the untyped in the derivation list, which then has
         # them in the order of their addresses.

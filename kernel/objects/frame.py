@@ -9,7 +9,6 @@ from typing import Final, final
 
 from retrap.kernel.caps import (
     NULL,
-    VM_READ_WRITE,
     Cap,
     FrameCap,
     PageDirectoryCap,
@@ -29,11 +28,10 @@ from retrap.kernel.failures import (
 from retrap.kernel.message import Invocation, Message
 from retrap.kernel.registers import FIRST_MR, INFO, write_register
 from retrap.kernel.slots import Slot
-from retrap.kernel.state import Creator, Decoder, KernelState
+from retrap.kernel.state import Decoder, KernelState
 from retrap.kernel.vspace import (
     ATTRIBUTE_EXECUTE_NEVER,
     BIG,
-    LARGE_PAGE_BITS,
     PRESENT,
     REPEATED,
     SECTION_BITS,
@@ -303,25 +301,5 @@ def finalise(state: KernelState, cap: FrameCap, final: bool) -> Cap:
     return NULL
 
 
-def create_small_page(state: KernelState, address: int, size_bits: int, device: bool) -> Cap:
-    return FrameCap(address, SMALL_PAGE_BITS, device, VM_READ_WRITE)
-
-
-def create_large_page(state: KernelState, address: int, size_bits: int, device: bool) -> Cap:
-    return FrameCap(address, LARGE_PAGE_BITS, device, VM_READ_WRITE)
-
-
-def create_section(state: KernelState, address: int, size_bits: int, device: bool) -> Cap:
-    return FrameCap(address, SECTION_BITS, device, VM_READ_WRITE)
-
-
-def create_supersection(state: KernelState, address: int, size_bits: int, device: bool) -> Cap:
-    return FrameCap(address, SUPERSECTION_BITS, device, VM_READ_WRITE)
-
-
-CREATORS: Final[dict[str, Creator]] = {
-    "SmallPage": create_small_page,
-    "LargePage": create_large_page,
-    "Section": create_section,
-    "SuperSection": create_supersection,
-}
+OBJECT_TYPES: Final = ("SmallPage", "LargePage", "Section", "SuperSection")
+"""The names of the types that Retype makes: without a creator, because their capability is all there is to make."""

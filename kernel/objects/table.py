@@ -9,7 +9,7 @@ How an object's file plugs in (types in `retrap.kernel.state`):
 * `finalise(state, cap, final) -> Cap` for kinds with something to undo; the others just vanish.
 * `after_delete(state, cap)` for what happens once the last capability's slot is empty.
 * `create…(state, address, size_bits, device) -> Cap` for object types that Untyped_Retype makes, in
-  `CREATORS: dict[str, Creator]` by the canonical name of the type.
+  `CREATORS: dict[str, Creator]` by the canonical name of the type. (Frames are made by Retype itself.)
 * Rights masking, badges and guards, copying, and region comparison are methods of the capability classes.
 
 Decode functions use `message.words[i]`, `message.caps[i]` (slots), `message.require(words, caps)`,
@@ -109,7 +109,6 @@ _CREATORS: Final[dict[str, Creator]] = {
     **notification.CREATORS,
     **async_endpoint.CREATORS,
     **cnode.CREATORS,
-    **frame.CREATORS,
     **user_data.CREATORS,
     **page_table.CREATORS,
     **page_directory.CREATORS,
@@ -134,7 +133,7 @@ def install(state: KernelState) -> None:
         state.cleanups[tag] = cleanup
     options = state.options
     for kind in state.release.object_types:
-        state.creators.append(_CREATORS[kind.name])
+        state.creators.append(None if kind.name in frame.OBJECT_TYPES else _CREATORS[kind.name])
         bits = kind.bits(fpu=options.fpu, debug=options.debug)
         state.object_bits.append(_CHOSEN_SIZES[kind.name] if bits is None else bits)
-        state.device_types.append(kind.name == "Untyped" or kind.name in frame.CREATORS)
+        state.device_types.append(kind.name == "Untyped" or kind.name in frame.OBJECT_TYPES)

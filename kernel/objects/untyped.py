@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from retrap.kernel import derivation
-from retrap.kernel.caps import NULL, SLOT_SIZE_BITS, Cap, CNodeCap, UntypedCap
+from retrap.kernel.caps import NULL, SLOT_SIZE_BITS, VM_READ_WRITE, Cap, CNodeCap, FrameCap, UntypedCap
 from retrap.kernel.failures import (
     Preempted,
     delete_first,
@@ -70,7 +70,12 @@ class Retype(Invocation):
         for target in targets:
             if clears:
                 state.memory.clear(address, size)
-            derivation.insert_new(source, target, creator(state, address, self.size_bits, device))
+            cap: Cap
+            if creator is None:
+                cap = FrameCap(address, self.object_bits, device, VM_READ_WRITE)
+            else:
+                cap = creator(state, address, self.size_bits, device)
+            derivation.insert_new(source, target, cap)
             address += size
         return None
 
