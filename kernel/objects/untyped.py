@@ -104,11 +104,17 @@ def _reset(state: KernelState, slot: Slot) -> None:
         raise Preempted
 
 
-def _check_size(state: KernelState, object_bits: int, size_bits: int) -> None:
-    """Refuse sizes that cannot be, of those where one number is larger than the largest untyped.
+def _chosen_bits(state: KernelState, bits: int, size_bits: int) -> int:
+    """Log2 of an object's size in bytes, of a type whose size the user chooses or with a number that is large.
 
-    Until 8.0.0 that is for the number which the user gave, whatever the type.
+    `bits` is the type's entry in `KernelState.object_bits`. Raises `Refused` for sizes that cannot be; until 8.0.0
+    that is for the number which the user gave, whatever the type.
     """
+    object_bits = bits
+    if bits == ANY_SIZE:
+        object_bits = size_bits
+    elif bits == SLOT_SIZED:
+        object_bits = SLOT_SIZE_BITS + size_bits
     largest = state.max_untyped_bits
     if state.facts.retype_size_limit == "object-29":
         impossible = size_bits >= 32 or object_bits > largest
@@ -116,6 +122,11 @@ def _check_size(state: KernelState, object_bits: int, size_bits: int) -> None:
         impossible = size_bits > largest
     if impossible:
         raise range_error(0, largest, f"objects of 2^{object_bits} bytes do not exist")
+    if bits == SLOT_SIZED and size_bits == 0:
+        raise invalid_argument(1, "a CNode has at least two slots")
+    if bits == ANY_SIZE and size_bits < state.min_untyped_bits:
+        raise invalid_argument(1, f"an untyped has at least 2^{state.min_untyped_bits} bytes")
+    return object_bits
 
 
 def _decode_retype(state: KernelState, slot: Slot, cap: UntypedCap, message: Message) -> Invocation:
@@ -133,20 +144,9 @@ def _decode_retype(state: KernelState, slot: Slot, cap: UntypedCap, message: Mes
     if object_type >= len(state.creators):
         raise invalid_argument(0, f"there is no object type {object_type}")
 
-    # The object's size; the user chooses that of some.
-    bits = object_bits = state.object_bits[object_type]
-    if bits == ANY_SIZE:
-        object_bits = size_bits
-    elif bits == SLOT_SIZED:
-        object_bits = SLOT_SIZE_BITS + size_bits
-    largest = state.max_untyped_bits
-    if object_bits > largest or size_bits > largest:
-        _check_size(state, object_bits, size_bits)
-    if bits < 0:
-        if bits == SLOT_SIZED and size_bits == 0:
-            raise invalid_argument(1, "a CNode has at least two slots")
-        if bits == ANY_SIZE and size_bits < state.min_untyped_bits:
-            raise invalid_argument(1, f"an untyped has at least 2^{state.min_untyped_bits} bytes")
+    object_bits = state.object_bits[object_type]
+    if object_bits < 0 or size_bits > state.max_untyped_bits:
+        object_bits = _chosen_bits(state, object_bits, size_bits)
 
     # Where the capabilities are to go: a CNode, found under the root; depth 0 means the root itself.
     node_cap: Cap = root if depth == 0 else target_slot(state, root, index, depth).cap
