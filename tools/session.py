@@ -314,8 +314,8 @@ class Session:
                 self._verify()
             if state.halted:
                 return End.CRASHED if state.crashed else End.HALTED
-            if trap is not SVC and self.interrupted:
-                return End.INTERRUPTED  # (not looked at after each system call: a tick comes soon enough)
+            if self.interrupted:
+                return End.INTERRUPTED
 
     def _show(self, console: Callable[[bytes], None] | None) -> None:
         """Give the console what was printed: lines, and whatever there is when a timer ticks or nothing runs."""
