@@ -77,6 +77,7 @@ class Bench:
         buffer = self.world.buffer(self.world.main)
         recorder = self.recorder
         now = self.time
+        kernel.effects.watched = recorded
         enter = kernel.enter
         times = []
         for first in range(0, len(steps), STRETCH):
@@ -84,7 +85,7 @@ class Bench:
             start = time.perf_counter_ns()
             for registers, words in stretch:
                 now += 100
-                kernel.context.words[:8] = registers
+                kernel.context.head[:8] = registers
                 buffer[5 : 5 + len(words)] = words
                 if recorded:
                     enter(SVC, now)
@@ -106,7 +107,7 @@ class Bench:
             start = time.perf_counter_ns()
             for registers, words in stretch:
                 now += 100
-                kernel.context.words[:8] = registers
+                kernel.context.head[:8] = registers
                 buffer[5 : 5 + len(words)] = words
             best = min(best, time.perf_counter_ns() - start)
         return best / len(stretch)
@@ -118,7 +119,7 @@ class Bench:
         slowest = 0
         for _ in range(FRAME_RECORDS):
             self.time += 100
-            kernel.context.words[:8] = registers
+            kernel.context.head[:8] = registers
             kernel.enter(SVC, self.time)
             start = time.perf_counter_ns()
             self.recorder.after(kernel.effects)
