@@ -124,6 +124,7 @@ class BuildOptions:
     export_vtmr_user: bool = False  # CONFIG_EXPORT_VTMR_USER: … the virtual one
     export_pmu_user: bool = False  # CONFIG_EXPORT_PMU_USER: user code has the performance monitors
     start_cycle_counter: bool = False  # CONFIG_ENABLE_BENCHMARKS: the cycle counter runs from boot on
+    benchmarks: str = "none"  # KernelBenchmarks: generic, track_utilisation …: the Benchmark system calls
 
 
 @dataclass(frozen=True, slots=True)

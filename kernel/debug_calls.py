@@ -60,6 +60,15 @@ def _row(thread: Tcb, name: str, core: str) -> str:
     return f"{name:>40}\t{_STATES[thread.state]:>15}\t{where}\t{thread.priority:>20}{core}\n"
 
 
+def debug_threads(state: KernelState) -> list[tuple[Tcb, str]]:
+    """All threads with their names, the newest first, as debug builds have them in a list."""
+    found = [(thread, thread.name) for thread in reversed(state.threads) if thread.live]
+    # The idle thread is made before the initial one is in the list.
+    at = next((index for index, (thread, _) in enumerate(found) if thread.number == 0), len(found))
+    found.insert(at, (state.idle, "idle_thread"))
+    return found
+
+
 def dump_scheduler(state: KernelState) -> int:
     """DebugDumpScheduler: a table of all threads, the newest first; it takes a debug build."""
     if not state.options.debug:
@@ -67,11 +76,8 @@ def dump_scheduler(state: KernelState) -> int:
     title, core = (" \t Core", "\t0") if state.facts.debug_output_names else ("", "")
     columns = f"{'Name':<40}\t{'State':<15}\t{'IP':<20}\t Prio{title}\n"
     _print(state, f"Dumping all tcbs!\n{columns}{'-' * 86}\n")
-    for thread in reversed(state.threads):
-        if thread.number == 0:
-            _print(state, _row(state.idle, "idle_thread", core))
-        if thread.live:
-            _print(state, _row(thread, thread.name, core))
+    for thread, name in debug_threads(state):
+        _print(state, _row(thread, name, core))
     return Change.TIME
 
 

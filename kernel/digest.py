@@ -36,6 +36,7 @@ def digest(state: KernelState) -> bytes:
     for irq in sorted(state.irq_slots):
         _describe_slot(numbers, state.irq_slots[irq])
     _describe_scheduler(numbers, state)
+    numbers.extend(state.benchmarks.numbers())
     words = array("q", numbers)
     if sys.byteorder == "big":
         words.byteswap()

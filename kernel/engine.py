@@ -58,7 +58,10 @@ class Kernel:
         number = next((call.number for call in plan.release.syscalls if call.name == "Call"), None)
         self._call: Final = -1 if number is None else number & 0xFFFF_FFFF  # as r7 has it
         self._call_number: Final = 0 if number is None else number
-        self._settles: Final = self.state.address_spaces.keeps or self.state.thread_registers.loads
+        self._measures: Final = self.state.benchmarks.measures
+        self._settles: Final = (
+            self.state.address_spaces.keeps or self.state.thread_registers.loads or self._measures
+        )
 
     @property
     def current(self) -> Tcb:
@@ -138,6 +141,8 @@ class Kernel:
         thread = state.current
         effects = state.effects
         words = thread.context.words
+        if self._measures:
+            state.benchmarks.enter(state, time, trap)
         if effects.watched:
             effects.begin(time, thread.number, trap)
             effects.context = thread.context.head.tobytes()
@@ -194,6 +199,8 @@ class Kernel:
                     state.address_spaces.settle(state)
                 if state.thread_registers.loads:
                     state.thread_registers.leaving(state, thread)
+                if self._measures:
+                    state.benchmarks.leave(state, thread)
         except KernelDied as died:
             change = _ANY
             state.crashed = str(died)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from retrap.kernel.state import KernelState
     from retrap.kernel.structures import Tcb
     from retrap.machine.space import AddressSpace
+    from retrap.machine.traps import Trap
 
 
 class Wakeups:
@@ -81,3 +82,41 @@ class AddressSpaces:
 
     def settle(self, state: KernelState) -> None:
         """The end of a kernel entry, in which capabilities may have gone."""
+
+
+class Benchmarks:
+    """What the kernel measures of itself, and tells (option `benchmarks`). This one measures nothing."""
+
+    __slots__ = ()
+    measures = False
+    """Whether `enter`, `leave` and `switch` have anything to do."""
+
+    def enter(self, state: KernelState, time: int, trap: Trap) -> None:
+        """The kernel is entered at `time` (retired instructions: what the cycle counter counts)."""
+
+    def leave(self, state: KernelState, before: Tcb) -> None:
+        """The kernel is about to return to user code; `before` ran when it was entered."""
+
+    def switch(self, state: KernelState, old: Tcb, new: Tcb) -> None:
+        """The kernel switches from one thread to another, or again to the one that ran."""
+
+    def numbers(self) -> list[int]:
+        """All that has been measured, for digests."""
+        return []
+
+    def reset_log(self, state: KernelState) -> int:
+        """BenchmarkResetLog: begin to measure. The seL4_Error that it answers with."""
+        return 0
+
+    def finalise_log(self, state: KernelState) -> None:
+        """BenchmarkFinalizeLog: stop."""
+
+    def set_log_buffer(self, state: KernelState) -> None:
+        """BenchmarkSetLogBuffer: only of kernels that write a log."""
+        raise NotImplementedError
+
+    def dump_log(self, state: KernelState) -> None:
+        """BenchmarkDumpLog: give out part of a log that is in the kernel."""
+
+    def log_size(self, state: KernelState) -> None:
+        """BenchmarkLogSize: how long that log is."""

@@ -84,7 +84,8 @@ class Relays:
         """Physical pages that native code writes messages to."""
         pointer = _POINTERS.get(state.facts.ipc_buffer_pointer)
         self._loads_pointer: Final = pointer is True
-        self._usable: Final = enabled and pointer is not None and not state.address_spaces.keeps
+        keeps = state.address_spaces.keeps or state.benchmarks.measures
+        self._usable: Final = enabled and pointer is not None and not keeps
         self._endpoints: Final[list[Endpoint]] = []
         self._nodes: Final[dict[tuple[object, ...], Node]] = {}
         self._addresses: Final[dict[int, Node]] = {}

@@ -176,6 +176,8 @@ def timer_tick(state: KernelState) -> None:
 
 def make_current(state: KernelState, thread: Tcb) -> None:
     """Let `thread`, which is not the idle thread, be the one that runs."""
+    if state.benchmarks.measures:
+        state.benchmarks.switch(state, state.current, thread)
     set_vm_root(state, thread)
     dequeue(state, thread)
     state.current = thread
@@ -209,6 +211,8 @@ def _choose(state: KernelState) -> None:
         assert thread is not None
         _switch_to(state, thread)
     else:
+        if state.benchmarks.measures:
+            state.benchmarks.switch(state, state.current, state.idle)
         set_vm_root(state, state.idle)
         state.current = state.idle
         state.thread_registers.switched(state, state.idle)

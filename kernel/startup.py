@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
-from retrap.kernel import derivation, thread_registers
+from retrap.kernel import benchmarks, derivation, thread_registers
 from retrap.kernel.boot import BootCap, BootPlan, CapKind, Mapping
 from retrap.kernel.capability_spaces import CapabilitySpaces
 from retrap.kernel.caps import (
@@ -74,6 +74,7 @@ def boot(plan: BootPlan, memory: PhysicalMemory, arena: ContextArena) -> KernelS
     install(state)
     choose_policies(state)
     state.thread_registers = thread_registers.choose(state.facts)
+    state.benchmarks = benchmarks.choose(state.options.benchmarks)
     thread_registers.show_globals_frame(state, state.no_space)
     for load in plan.loads:
         memory.write(load.address, load.data)

@@ -11,7 +11,7 @@ from retrap.kernel.caps import KIND_NAMES, TAGS, Cap, Tag
 from retrap.kernel.effects import IDLE, Effects
 from retrap.kernel.failures import Preempted
 from retrap.kernel.message import Invocation, Message
-from retrap.kernel.policies import AddressSpaces, ThreadRegisters, Wakeups
+from retrap.kernel.policies import AddressSpaces, Benchmarks, ThreadRegisters, Wakeups
 from retrap.kernel.slots import Slot
 from retrap.kernel.structures import Endpoint, KernelObject, Tcb, ThreadState
 from retrap.machine.context import ContextArena, Counters
@@ -142,6 +142,7 @@ class KernelState:
         self.wakeups = Wakeups()
         self.thread_registers = ThreadRegisters()
         self.address_spaces = AddressSpaces()
+        self.benchmarks = Benchmarks()
         self.reprioritise: Callable[[KernelState, Tcb], None] = _not_chosen
         self.all_rights: Final = 15 if plan.release.facts.grant_reply else 7
         self.memory: Final = memory

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from retrap.kernel import debug_calls, fastpath
+from retrap.kernel import benchmarks, debug_calls, fastpath
 from retrap.kernel.boot import BuildOptions
 from retrap.kernel.caps import READ, EndpointCap, NotificationCap, Tag
 from retrap.kernel.effects import Outcome
@@ -317,6 +317,7 @@ _HANDLERS: Final[dict[str, SyscallHandler]] = {
     "Yield": _yield,
     "NBRecv": _nb_recv,
     **debug_calls.HANDLERS,
+    **benchmarks.HANDLERS,
 }
 
 
@@ -326,6 +327,12 @@ def _available(requires: str, options: BuildOptions) -> bool:
         return options.printing
     if requires == "debug":
         return options.debug
+    if requires == "benchmark":
+        return options.benchmarks != "none"
+    if requires == "utilisation":
+        return options.benchmarks == "track_utilisation"
+    if requires == "debug+utilisation":
+        return options.benchmarks == "track_utilisation" and options.debug
     if requires == "tls-self":
         return options.set_tls_base_self
     return requires == ""

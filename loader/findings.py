@@ -21,7 +21,7 @@ _SOURCES: Final = {
     "root_cnode_bits": "the kernel's boot code",
     "num_domains": "the kernel's variables",
     "num_priorities": "the kernel's variables",
-    **dict.fromkeys((*EXPORTS, "export_pmu_user", "start_cycle_counter"), "the kernel's code"),
+    **dict.fromkeys((*EXPORTS, "export_pmu_user", "start_cycle_counter", "benchmarks"), "the kernel's code"),
 }
 
 

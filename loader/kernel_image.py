@@ -10,7 +10,7 @@ which keep their names in every build.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -46,7 +46,12 @@ EXPORTS: Final = {
 _MCS_VARIABLES: Final = frozenset(("ksCurSC", "ksReprogram", "ksConsumed"))
 _SMP_VARIABLES: Final = frozenset(("ksSMP", "clh_lock", "big_kernel_lock"))
 _HYPERVISOR_VARIABLES: Final = frozenset(("armHSGlobalPGD", "armHSCurVCPU", "armUSGlobalPT"))
-_BENCHMARK_VARIABLES: Final = frozenset(("benchmark_log_utilisation_enabled", "ksLogIndex", "ksLog"))
+_BENCHMARK_VARIABLES: Final = (
+    ("track_utilisation", frozenset(("benchmark_log_utilisation_enabled",))),
+    ("tracepoints", frozenset(("ksEntries", "ksStarted"))),
+    ("track_kernel_entries", frozenset(("ksLogIndex", "ksLog"))),
+)
+"""What kernels that measure themselves have, by the option `benchmarks`; the first that fits."""
 _MAX_DOMAINS: Final = 256
 _MAX_PRIORITIES: Final = 256
 
@@ -67,7 +72,7 @@ class KernelImage:
     mcs: bool | None
     smp: bool
     hypervisor: bool
-    benchmarks: bool
+    benchmarks: str  # as the build option
     root_cnode_bits: int | None
     initial_slots: int | None  # seL4_NumInitialCaps
     num_domains: int | None
@@ -76,6 +81,14 @@ class KernelImage:
     exports: Mapping[str, bool] | None  # what of the generic timer user code may use, by build option
     export_pmu_user: bool
     start_cycle_counter: bool
+
+
+def _benchmarks(variables: Collection[str], started: bool) -> str:
+    """What the kernel measures. `started`: it uses the cycle counter."""
+    for kind, known in _BENCHMARK_VARIABLES:
+        if not known.isdisjoint(variables):
+            return kind
+    return "generic" if started else "none"
 
 
 def read_kernel(image: Image, release: str | None = None) -> KernelImage:
@@ -121,7 +134,7 @@ def read_kernel(image: Image, release: str | None = None) -> KernelImage:
         mcs=mcs,
         smp=not _SMP_VARIABLES.isdisjoint(variables),
         hypervisor=not _HYPERVISOR_VARIABLES.isdisjoint(variables),
-        benchmarks=started or not _BENCHMARK_VARIABLES.isdisjoint(variables),
+        benchmarks=_benchmarks(variables, started),
         root_cnode_bits=root_cnode_bits,
         initial_slots=initial_slots,
         num_domains=domains,

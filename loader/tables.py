@@ -215,7 +215,11 @@ _OPTION_KEYS: Final[dict[str, tuple[Any, str]]] = {
     ),
     "start_cycle_counter": (
         bool,
-        "CONFIG_ENABLE_BENCHMARKS: the cycle counter runs from boot on. (Its system calls are not modelled.)",
+        "CONFIG_ENABLE_BENCHMARKS: the cycle counter runs from boot on.",
+    ),
+    "benchmarks": (
+        Literal["none", "generic", "track_utilisation"],
+        "KernelBenchmarks: which of the Benchmark system calls exist, from 3.2.0 on.",
     ),
 }
 """Type and meaning of each field of BuildOptions, which has the defaults."""

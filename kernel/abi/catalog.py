@@ -55,6 +55,8 @@ V1_0_3: Final = Release(
         receive_only_diminishes=True,
         caller_survives_wait=False,
         notification_delivers_word=True,
+        reset_log_answers=False,
+        utilisation="times",
         empty_reply_is_silent=False,
         kept_fault_waits=True,
         ipc_buffer_pointer="globals-frame",
@@ -169,6 +171,7 @@ V4_0_0: Final = replace(
     constants=numbers.CONSTANTS_4,
     facts=replace(
         V3_2_0.facts,
+        reset_log_answers=True,
         ipc_buffer_pointer="tpidrurw",
         own_buffer_change_at_once=True,
         thread_id_registers="written",
@@ -223,7 +226,7 @@ V8_0_0: Final = replace(
     V7_0_0,
     name="8.0.0",
     tag="8.0.0",
-    facts=replace(V7_0_0.facts, wakeup="candidate", irq_number_bits=32),
+    facts=replace(V7_0_0.facts, wakeup="candidate", irq_number_bits=32, utilisation="times-by-core"),
 )
 
 V9_0_0: Final = replace(
@@ -288,7 +291,9 @@ V12_0_0: Final = replace(
     boot_slots=numbers.SLOTS_12,
     bootinfo=boot.BOOTINFO_12,
     user_context=numbers.CONTEXT_12,
-    facts=replace(V11_0_0.facts, thread_id_registers="both", extra_bootinfo_exact=True),
+    facts=replace(
+        V11_0_0.facts, thread_id_registers="both", extra_bootinfo_exact=True, utilisation="counts"
+    ),
 )
 V12_1_0: Final = replace(V12_0_0, name="12.1.0", tag="12.1.0")
 

@@ -67,4 +67,4 @@ def test_a_kernel_that_writes_their_registers_exports_the_performance_monitors(
     image = Image("p.elf", loader_elf(newc(("kernel.elf", part), *PARTS[1:])))
     made = plan(image, load_manifest())
     assert (made.options.export_pmu_user, made.options.start_cycle_counter) == (exported, started)
-    assert found.benchmarks == started
+    assert found.benchmarks == made.options.benchmarks == ("generic" if started else "none")

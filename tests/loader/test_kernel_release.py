@@ -103,7 +103,7 @@ def read(variables: dict[str, int], **more: Any) -> KernelImage:
 def test_sizes_of_variables_tell_the_configuration() -> None:
     found = read({"ksReadyQueues": 4 * 256 * 8, "ksReadyQueuesL1Bitmap": 4 * 4, "intStateIRQTable": 93 * 4})
     assert (found.num_domains, found.num_priorities, found.max_irq) == (4, 256, 92)
-    assert (found.mcs, found.smp, found.hypervisor, found.benchmarks) == (False, False, False, False)
+    assert (found.mcs, found.smp, found.hypervisor, found.benchmarks) == (False, False, False, "none")
     assert found.releases == ("13.0.0",)
 
 
@@ -138,12 +138,26 @@ def test_another_release_than_the_kernels_is_said() -> None:
     assert heard == ["p.elf: kernel.elf: is a kernel 13.0.0, booted as 16.0.0"]
 
 
+@pytest.mark.parametrize(
+    ("variable", "kind", "booted"),
+    [
+        ("benchmark_log_utilisation_enabled", "track_utilisation", "track_utilisation"),
+        ("ksEntries", "tracepoints", "generic"),
+        ("ksLog", "track_kernel_entries", "generic"),
+        ("ksIdleThread", "none", "none"),
+    ],
+)
+def test_variables_tell_what_a_kernel_measures(variable: str, kind: str, booted: str) -> None:
+    assert read({variable: 4}).benchmarks == kind
+    assert boot({variable: 4}, []).options.benchmarks == booted
+
+
 def test_what_is_not_modelled_is_said() -> None:
     heard: list[str] = []
-    boot({"ksSMP": 64, "benchmark_log_utilisation_enabled": 4}, heard)
+    boot({"ksSMP": 64, "ksLogIndex": 4}, heard)
     assert heard == [
         "p.elf: kernel.elf: is a kernel for several cores (SMP): one is modelled",
-        "p.elf: kernel.elf: has benchmarking system calls (KernelBenchmarks), which are not modelled",
+        "p.elf: kernel.elf: writes a log (KernelBenchmarks track_kernel_entries), which is not modelled",
     ]
     for variables, reason in (
         ({"ksCurSC": 4}, "is a kernel with MCS: only kernels without are modelled; name a release (-k)"),
