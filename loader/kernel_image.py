@@ -52,6 +52,8 @@ _BENCHMARK_VARIABLES: Final = (
     ("track_kernel_entries", frozenset(("ksLogIndex", "ksLog"))),
 )
 """What kernels that measure themselves have, by the option `benchmarks`; the first that fits."""
+_UTILISATION_TEXT: Final = b"SysBenchmarkFinalizeLog: cap is not a TCB"
+"""What kernels that track utilisation, and print, say: all that tells them if their variables have no names."""
 _MAX_DOMAINS: Final = 256
 _MAX_PRIORITIES: Final = 256
 
@@ -83,8 +85,10 @@ class KernelImage:
     start_cycle_counter: bool
 
 
-def _benchmarks(variables: Collection[str], started: bool) -> str:
+def _benchmarks(variables: Collection[str], code: bytes, started: bool) -> str:
     """What the kernel measures. `started`: it uses the cycle counter."""
+    if _UTILISATION_TEXT in code:
+        return "track_utilisation"
     for kind, known in _BENCHMARK_VARIABLES:
         if not known.isdisjoint(variables):
             return kind
@@ -134,7 +138,7 @@ def read_kernel(image: Image, release: str | None = None) -> KernelImage:
         mcs=mcs,
         smp=not _SMP_VARIABLES.isdisjoint(variables),
         hypervisor=not _HYPERVISOR_VARIABLES.isdisjoint(variables),
-        benchmarks=_benchmarks(variables, started),
+        benchmarks=_benchmarks(variables, code, started),
         root_cnode_bits=root_cnode_bits,
         initial_slots=initial_slots,
         num_domains=domains,

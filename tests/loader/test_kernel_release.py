@@ -152,6 +152,10 @@ def test_variables_tell_what_a_kernel_measures(variable: str, kind: str, booted:
     assert boot({variable: 4}, []).options.benchmarks == booted
 
 
+def test_a_text_tells_a_stripped_kernel_that_tracks_utilisation() -> None:
+    assert read({}, code=b"SysBenchmarkFinalizeLog: cap is not a TCB, halting\0").benchmarks == "track_utilisation"
+
+
 def test_what_is_not_modelled_is_said() -> None:
     heard: list[str] = []
     boot({"ksSMP": 64, "ksLogIndex": 4}, heard)
