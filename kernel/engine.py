@@ -30,7 +30,7 @@ from retrap.kernel.syscalls import handle_invocation, handlers
 from retrap.machine.context import Context, ContextArena
 from retrap.machine.memory import PhysicalMemory
 from retrap.machine.space import EXECUTE, READ, WRITE, AddressSpace
-from retrap.machine.traps import SVC, FaultStatus, Trap, TrapKind
+from retrap.machine.traps import INTERRUPT, SVC, FaultStatus, Trap, TrapKind
 
 _SVC: Final = TrapKind.SVC
 _INTERRUPT: Final = TrapKind.INTERRUPT
@@ -193,7 +193,7 @@ class Kernel:
                     change = Change.TIME  # also if its time slice ended: nobody else was ready for its turn
             if state.pending_irqs and state.pending_irqs & ~state.masked_irqs:
                 change = _ANY
-                self._take_irqs()
+                self._take_irqs(time)
             if self._settles:
                 if state.address_spaces.keeps:
                     state.address_spaces.settle(state)
@@ -240,11 +240,14 @@ class Kernel:
             if status != MADE:
                 handle_fault(state, thread, VmFault(pc, status, True))
 
-    def _take_irqs(self) -> None:
+    def _take_irqs(self, time: int) -> None:
         """Interrupts that wait are taken as soon as the kernel would return: each an entry of its own."""
         state = self.state
         irq = next_pending(state)
         while irq is not None:
+            if self._measures:
+                state.benchmarks.leave(state, state.current)
+                state.benchmarks.enter(state, time, INTERRUPT)
             words = state.current.context.words
             words[RESTART_PC] = words[PC]
             deliver(state, irq)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from kernel_driver import CNODE, FREE, TCB
+from kernel_driver import CNODE, FREE, IRQ_CONTROL, TCB
 from retrap.kernel.effects import Outcome
 from threads_driver import ROOT_PRIORITY, World
 
@@ -150,3 +150,14 @@ def test_what_is_measured_is_state() -> None:
     second.system_call("BenchmarkNullSyscall", 0)
     first.main.context.words[0] = second.main.context.words[0] = 0
     assert first.kernel.digest() != second.kernel.digest()
+
+
+def test_an_interrupt_that_waits_is_an_entry_of_its_own() -> None:
+    world = measuring()
+    slot = world.free_slot()
+    assert world.call(IRQ_CONTROL, "IRQIssueIRQHandler", 50, slot, 32, caps=(CNODE,)) == 0
+    world.system_call("BenchmarkResetLog", 0)
+    world.kernel.raise_irq(50)
+    world.system_call("BenchmarkNullSyscall", 0)
+    world.system_call("BenchmarkFinalizeLog", 0)
+    assert report(world)[:4] == [20, 1, 0, 3]
