@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
+from retrap.kernel import benchmark_logs
 from retrap.kernel.caps import ThreadCap
 from retrap.kernel.debug_calls import debug_threads
 from retrap.kernel.failures import KernelDied, LookupFailed
@@ -142,8 +143,18 @@ class Utilisation(Benchmarks):
         return "\n".join(lines) + "\n" + ",\n".join(threads) + "\n  ]\n}\n"
 
 
-def choose(kind: str) -> Benchmarks:
-    """What a kernel built with this option measures."""
+LOGS: Final = ("track_kernel_entries", "tracepoints")
+"""What kernels with a log are built with."""
+
+LOG_CALLS: Final = ("BenchmarkSetLogBuffer", "BenchmarkLogSize")
+"""What only kernels with a log have."""
+
+
+def choose(state: KernelState) -> Benchmarks:
+    """What the kernel measures, by its option `benchmarks`."""
+    kind = state.options.benchmarks
+    if kind in LOGS:
+        return benchmark_logs.choose(state, kind == "track_kernel_entries")
     return Utilisation() if kind == "track_utilisation" else Benchmarks()
 
 
@@ -163,6 +174,24 @@ def _reset_log(state: KernelState) -> int:
 def _finalise_log(state: KernelState) -> int:
     """FinalizeLog: what has been measured can be read."""
     state.benchmarks.finalise_log(state)
+    return Change.TIME
+
+
+def _set_log_buffer(state: KernelState) -> int:
+    """SetLogBuffer(frame): where the log is to be."""
+    write_register(state, state.current, R0, state.benchmarks.set_log_buffer(state))
+    return Change.TIME
+
+
+def _dump_log(state: KernelState) -> int:
+    """DumpLog(start, size), until 3.2.0."""
+    state.benchmarks.dump_log(state)
+    return Change.TIME
+
+
+def _log_size(state: KernelState) -> int:
+    """LogSize, until 3.2.0."""
+    state.benchmarks.log_size(state)
     return Change.TIME
 
 
@@ -224,7 +253,10 @@ HANDLERS: Final[dict[str, Callable[[KernelState], int]]] = {
     "BenchmarkFlushCaches": _nothing,
     "BenchmarkResetLog": _reset_log,
     "BenchmarkFinalizeLog": _finalise_log,
+    "BenchmarkSetLogBuffer": _set_log_buffer,
     "BenchmarkNullSyscall": _nothing,
+    "BenchmarkDumpLog": _dump_log,
+    "BenchmarkLogSize": _log_size,
     "BenchmarkGetThreadUtilisation": _get_thread_utilisation,
     "BenchmarkResetThreadUtilisation": _reset_thread_utilisation,
     "BenchmarkDumpAllThreadsUtilisation": _dump_all,

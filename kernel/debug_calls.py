@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from retrap.kernel.caps import FrameCap, Tag, ThreadCap
+from retrap.kernel.caps import Cap, FrameCap, Tag, ThreadCap
 from retrap.kernel.effects import Outcome
 from retrap.kernel.failures import KernelDied, LookupFailed
 from retrap.kernel.lookup import lookup_slot
@@ -97,22 +97,27 @@ def snapshot(state: KernelState) -> int:
     return Change.TIME
 
 
+def kind_number(state: KernelState, cap: Cap) -> int:
+    """The kernel's own number of the capability's kind."""
+    kind = _RAW_KINDS[cap.tag]
+    if isinstance(cap, FrameCap):
+        if "user-data" in state.release.cap_types:
+            kind = "user-data"
+        elif cap.size_bits == 12:
+            kind = "small-frame"
+    return state.release.cap_types[kind]
+
+
 def cap_identify(state: KernelState) -> int:
     """DebugCapIdentify: the kernel's own number of the capability's kind, 0 if there is none."""
     thread = state.current
     cptr = thread.context.words[R0]
-    kind = "null"
+    number = state.release.cap_types["null"]
     try:
-        cap = lookup_slot(state, thread, cptr).cap
-        kind = _RAW_KINDS[cap.tag]
-        if isinstance(cap, FrameCap):
-            if "user-data" in state.release.cap_types:
-                kind = "user-data"
-            elif cap.size_bits == 12:
-                kind = "small-frame"
+        number = kind_number(state, lookup_slot(state, thread, cptr).cap)
     except LookupFailed as failed:
         state.effects.reason = failed.failure.sentence()
-    write_register(state, thread, R0, state.release.cap_types[kind])
+    write_register(state, thread, R0, number)
     return Change.TIME
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from retrap.kernel.caps import Cap
+    from retrap.kernel.caps import Cap, FrameCap
     from retrap.kernel.state import KernelState
     from retrap.kernel.structures import Tcb
     from retrap.machine.space import AddressSpace
@@ -111,12 +111,15 @@ class Benchmarks:
     def finalise_log(self, state: KernelState) -> None:
         """BenchmarkFinalizeLog: stop."""
 
-    def set_log_buffer(self, state: KernelState) -> None:
-        """BenchmarkSetLogBuffer: only of kernels that write a log."""
+    def set_log_buffer(self, state: KernelState) -> int:
+        """BenchmarkSetLogBuffer: only of kernels that write a log. The seL4_Error that it answers with."""
         raise NotImplementedError
 
+    def frame_deleted(self, state: KernelState, cap: FrameCap) -> None:
+        """A mapped capability to a frame is about to be deleted."""
+
     def dump_log(self, state: KernelState) -> None:
-        """BenchmarkDumpLog: give out part of a log that is in the kernel."""
+        """BenchmarkDumpLog: give out part of a log that is in the kernel. Those that have none do nothing."""
 
     def log_size(self, state: KernelState) -> None:
         """BenchmarkLogSize: how long that log is."""

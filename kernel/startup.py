@@ -74,7 +74,7 @@ def boot(plan: BootPlan, memory: PhysicalMemory, arena: ContextArena) -> KernelS
     install(state)
     choose_policies(state)
     state.thread_registers = thread_registers.choose(state.facts)
-    state.benchmarks = benchmarks.choose(state.options.benchmarks)
+    state.benchmarks = benchmarks.choose(state)
     thread_registers.show_globals_frame(state, state.no_space)
     for load in plan.loads:
         memory.write(load.address, load.data)

@@ -340,8 +340,10 @@ def _available(requires: str, options: BuildOptions) -> bool:
 
 def handlers(state: KernelState) -> dict[int, SyscallHandler]:
     """The system calls that this release and build have, by the word in r7."""
+    options = state.options
+    without = () if options.benchmarks in benchmarks.LOGS else benchmarks.LOG_CALLS
     return {
         call.number & 0xFFFF_FFFF: _HANDLERS[call.name]
         for call in state.release.syscalls
-        if _available(call.requires, state.options) and call.name in _HANDLERS
+        if _available(call.requires, options) and call.name in _HANDLERS and call.name not in without
     }

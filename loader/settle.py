@@ -190,9 +190,6 @@ def _options(manifest: Manifest, image: Image, kernel: KernelImage | None, warn:
     return chosen
 
 
-_LOGS: Final = ("track_kernel_entries", "tracepoints")
-
-
 def build_options(kernel: KernelImage) -> dict[str, Any]:
     """What a kernel's image tells of its build options."""
     told: dict[str, Any] = {
@@ -201,7 +198,7 @@ def build_options(kernel: KernelImage) -> dict[str, Any]:
         "fpu": kernel.fpu,
         "export_pmu_user": kernel.export_pmu_user,
         "start_cycle_counter": kernel.start_cycle_counter,
-        "benchmarks": "generic" if kernel.benchmarks in _LOGS else kernel.benchmarks,
+        "benchmarks": kernel.benchmarks,
     }
     for name in ("root_cnode_bits", "num_domains", "num_priorities"):
         value = getattr(kernel, name)
@@ -215,8 +212,6 @@ def _compare(manifest: Manifest, kernel: KernelImage, warn: Warn) -> None:
     release = manifest.release
     if kernel.smp:
         warn(f"{kernel.image.path}: is a kernel for several cores (SMP): one is modelled")
-    if kernel.benchmarks in _LOGS:
-        warn(f"{kernel.image.path}: writes a log (KernelBenchmarks {kernel.benchmarks}), which is not modelled")
     if kernel.releases and release.name not in kernel.releases:
         warn(f"{kernel.image.path}: is a kernel {in_words(kernel.releases)}, booted as {release.name}")
         return

@@ -218,8 +218,8 @@ _OPTION_KEYS: Final[dict[str, tuple[Any, str]]] = {
         "CONFIG_ENABLE_BENCHMARKS: the cycle counter runs from boot on.",
     ),
     "benchmarks": (
-        Literal["none", "generic", "track_utilisation"],
-        "KernelBenchmarks: which of the Benchmark system calls exist, from 3.2.0 on.",
+        Literal["none", "generic", "track_kernel_entries", "tracepoints", "track_utilisation"],
+        "KernelBenchmarks: which of the Benchmark system calls exist. Before 3.2.0 there were only tracepoints.",
     ),
 }
 """Type and meaning of each field of BuildOptions, which has the defaults."""

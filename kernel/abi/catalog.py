@@ -88,6 +88,12 @@ V1_0_3: Final = Release(
         device_tree="",
         initial_domain="schedule",
         debug_output_names=False,
+        benchmark_log="kernel",
+        finalise_log_answers=False,
+        entry_paths="no-debug",
+        entry_core_field=False,
+        entry_sets_core=False,
+        entry_fast_path="never-cleared",
     ),
     sources=_SOURCES_1,
 )
@@ -182,6 +188,8 @@ V4_0_0: Final = replace(
         boot_untypeds_dirty=True,
         asid_pool_count=128,
         boot_slot_order="ram-first",
+        benchmark_log="user-frame",
+        entry_paths="interrupt-first",
     ),
     sources=MappingProxyType(
         {
@@ -196,7 +204,9 @@ V5_0_0: Final = replace(
     name="5.0.0",
     tag="5.0.0",
     bootinfo=boot.BOOTINFO_5,
-    facts=replace(V4_0_0.facts, kernel_stack_page=False),
+    facts=replace(
+        V4_0_0.facts, kernel_stack_page=False, finalise_log_answers=True, entry_fast_path="cleared-if-known"
+    ),
 )
 V5_1_0: Final = replace(V5_0_0, name="5.1.0", tag="5.1.0")
 V5_2_0: Final = replace(V5_1_0, name="5.2.0", tag="5.2.0", syscalls=calls.CALLS_5_2)
@@ -267,6 +277,7 @@ V11_0_0: Final = replace(
     constants=numbers.CONSTANTS_11,
     facts=replace(
         V10_1_1.facts,
+        entry_core_field=True,
         grant_reply=True,
         kept_fault_waits=False,
         ipc_buffer_pointer="user",
@@ -292,7 +303,11 @@ V12_0_0: Final = replace(
     bootinfo=boot.BOOTINFO_12,
     user_context=numbers.CONTEXT_12,
     facts=replace(
-        V11_0_0.facts, thread_id_registers="both", extra_bootinfo_exact=True, utilisation="counts"
+        V11_0_0.facts,
+        thread_id_registers="both",
+        extra_bootinfo_exact=True,
+        utilisation="counts",
+        entry_fast_path="exact",
     ),
 )
 V12_1_0: Final = replace(V12_0_0, name="12.1.0", tag="12.1.0")
@@ -305,6 +320,7 @@ V13_0_0: Final = replace(
     boot_slots=numbers.SLOTS_13,
     facts=replace(
         V12_1_0.facts,
+        entry_sets_core=True,
         empty_reply_is_silent=True,
         get_address_answers_calls_only=True,
         device_tree="exact",
@@ -327,7 +343,7 @@ V14_0_0: Final = replace(
     syscalls=calls.CALLS_14,
     invocations=labels.LABELS_14,
     cap_types=numbers.CAP_TYPES_14,
-    facts=replace(V13_0_0.facts, fpu="by-flag", tls_base_register="build"),
+    facts=replace(V13_0_0.facts, fpu="by-flag", tls_base_register="build", entry_paths="unknown-first"),
 )
 
 V15_0_0: Final = replace(

@@ -25,6 +25,7 @@ _UNTYPED: Final = "src/object/untyped.c"
 _BOOT: Final = "src/kernel/boot.c"
 _ARM_BOOT: Final = "src/arch/arm/kernel/boot.c"
 _VSPACE: Final = "src/arch/arm/32/kernel/vspace.c"
+_TRACK_TYPES: Final = "libsel4/include/sel4/benchmark_track_types.h"
 
 NOTES: Final[Mapping[str, FactNote]] = MappingProxyType(
     {
@@ -234,6 +235,35 @@ NOTES: Final[Mapping[str, FactNote]] = MappingProxyType(
         "debug_output_names": FactNote(
             "DebugSnapshot prints the name of the thread, and DebugDumpScheduler a column of processor cores",
             {"9.0.0": "include/api/debug.h"},
+        ),
+        "benchmark_log": FactNote(
+            "the log of a benchmark build is a megabyte frame that user code names by BenchmarkSetLogBuffer; "
+            "before, the kernel's own memory, copied out by BenchmarkDumpLog",
+            {"4.0.0": "src/api/syscall.c"},
+        ),
+        "finalise_log_answers": FactNote(
+            "BenchmarkFinalizeLog returns the number of records in r0; before, it left r0 alone",
+            {"5.0.0": "src/api/syscall.c"},
+        ),
+        "entry_paths": FactNote(
+            "a logged kernel entry's path counts from Unknown, Interrupt on; from Interrupt on; or so without a "
+            "number for debug faults, and with three bits of the system call's number instead of four",
+            {"4.0.0": _TRACK_TYPES, "14.0.0": _TRACK_TYPES},
+        ),
+        "entry_core_field": FactNote(
+            "what a logged interrupt or fault says has 26 bits, above three for the processor core; before, 29",
+            {"11.0.0": _TRACK_TYPES},
+        ),
+        "entry_sets_core": FactNote(
+            "a logged interrupt names its core, and a logged VM fault has the fast path's bit clear, which lies "
+            "inside the logged address; before, both are as the entry before left them, or as the address is",
+            {"13.0.0": "src/arch/arm/c_traps.c"},
+        ),
+        "entry_fast_path": FactNote(
+            "in logged kernel entries, the fast path's bit is set for what took the fast path; for that and for "
+            "calls that are none of the API's; or, by a slip, for every system call, of which none is logged as "
+            "unknown",
+            {"5.0.0": "src/arch/arm/c_traps.c", "12.0.0": "src/arch/arm/c_traps.c"},
         ),
     }
 )

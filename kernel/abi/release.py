@@ -185,6 +185,13 @@ class Facts:
     initial_domain: Literal["schedule", "zero"] = "zero"  # of the initial thread
     # Debugging.
     debug_output_names: bool = True  # DebugSnapshot prints the thread's name, DebugDumpScheduler a column of cores
+    # Logs of benchmark builds.
+    benchmark_log: Literal["kernel", "user-frame"] = "user-frame"  # where the log is
+    finalise_log_answers: bool = True  # FinalizeLog returns how many records there are
+    entry_paths: Literal["no-debug", "interrupt-first", "unknown-first"] = "unknown-first"  # why the kernel ran
+    entry_core_field: bool = True  # the word of an interrupt or a fault is 26 bits above the processor core's three
+    entry_sets_core: bool = True  # interrupts set that field, VM faults the fast path's bit; before, leftovers
+    entry_fast_path: Literal["never-cleared", "cleared-if-known", "exact"] = "exact"  # the bit for the fast path
 
 
 @dataclass(frozen=True, slots=True)

@@ -297,6 +297,7 @@ METHODS: Final[dict[str, Decoder]] = {
 def finalise(state: KernelState, cap: FrameCap, final: bool) -> Cap:
     """Every frame capability undoes its own mapping, the last one or not."""
     if cap.asid != 0:
+        state.benchmarks.frame_deleted(state, cap)
         unmap_frame(state, cap.asid, cap.mapped_at, cap.size_bits, cap.address)
     return NULL
 
