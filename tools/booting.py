@@ -358,10 +358,10 @@ def boot(
 ) -> BootResult:
     """Boot a root task and run it until it halts, dies, is quiescent, or a limit is reached.
 
-    `devices`: as `--device` names them. `kernel_elf`, `device_tree`: see `prepare`. `cache`: compiled code may be
-    kept on the disk for later runs. `console` gets the bytes that the guest prints,
-    `report` a `Record` of every kernel entry. Raises `retrap.loader.errors.InputError`,
-    `retrap.traces.errors.TraceError` or `UsageError` for bad input.
+    `devices`: as `--device` names them. `kernel_elf`, `device_tree`: see `prepare`. `cache`: compiled code may
+    be kept on the disk for later runs. `console` gets the bytes that the guest prints, by lines (what stands on
+    one when a timer ticks or nothing runs, at once), `report` a `Record` of every kernel entry. Raises
+    `retrap.loader.errors.InputError`, `retrap.traces.errors.TraceError` or `UsageError` for bad input.
     """
     prepared = prepare(
         image,
