@@ -5,10 +5,11 @@ megabyte frame that user code names. The model's kernel takes no time, so durati
 entries there were, why, and when. As its kernels come, seL4 has not one trace point in its code, so a log of those
 stays empty until somebody adds some.
 
-A record of an entry is four words: the cycle counter at the entry (64 bits; the counter has 32), the duration, and
-a word of bit fields, lowest bits first: three bits `path`, and then what depends on the path. The kernel fills the
-fields of one variable that it never clears, so what an entry does not set is left from those before it; facts
-`entry_…` say what releases do otherwise.
+A record of an entry is 17 bytes, and seven that are not written: the cycle counter at the entry (64 bits; the
+counter has 32), the duration (32 bits), and the entry (40 bits): a byte with the three bits `path`, and then,
+because compilers begin what follows them in the packed C structure with the next byte, 29 bits of fields that
+depend on the path, lowest first. The kernel fills the fields of one variable that it never clears, so what an
+entry does not set is left from those before it; facts `entry_…` say what releases do otherwise.
 
 What real kernels log and this one cannot: until 13.0.0 the first floating-point instruction of a thread enters the
 kernel (`fpu` is "on-fault"), and here it does not. The kernel is taken to have its fast path (CONFIG_FASTPATH).
@@ -16,6 +17,8 @@ kernel (`fpu` is "on-fault"), and here it does not. The kernel is taken to have 
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, final
 
 from retrap.kernel.caps import FrameCap, PageDirectoryCap
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
 LOG_BYTES: Final = 1 << 20
 """seL4_LogBufferSize."""
 
-RECORD_BYTES: Final = 16
+RECORD_BYTES: Final = 24
 RECORDS: Final = LOG_BYTES // RECORD_BYTES
 """How many entries the log holds; later ones are not kept."""
 
@@ -114,7 +117,16 @@ class TracePoints(Benchmarks):
             self.buffer = 0
 
 
-# --- the word of bit fields
+_layout: Final[Callable[..., bytes]] = struct.Struct("<QIBI").pack
+
+
+def _bytes_of(record: tuple[int, int]) -> bytes:
+    """A record as it lies in memory, without what is not written at its end. `record`: time, and entry."""
+    time, word = record
+    return _layout(time, 0, word & 7, word >> 3)
+
+
+# --- the entry's bit fields
 
 _PATHS: Final[dict[str, tuple[str, ...]]] = {
     "no-debug": ("interrupt", "unknown", "exception", "vm", "syscall"),
@@ -131,7 +143,8 @@ _CAP_TYPE_BITS: Final = 5
 
 @final
 class EntryWord:
-    """ksKernelEntry: `value`, and where its fields are. Setting one leaves the others."""
+    """ksKernelEntry: `value`, the path in its lowest three bits and the others above, and where its fields are.
+    Setting one leaves the others."""
 
     __slots__ = (
         "cap_type_shift", "fast_shift", "label_bits", "number_bits", "paths", "value", "word_shift",
@@ -282,22 +295,23 @@ class KernelEntries(TracePoints):
             return
         place = self.buffer + RECORD_BYTES * self.index
         self.index += 1
-        _store(state, place, (self.entered, 0, 0, entry.value))
+        _store(state, place, _bytes_of((self.entered, entry.value)))
 
 
-def _store(state: KernelState, address: int, record: tuple[int, int, int, int]) -> None:
-    """Write a record to physical memory, wherever that is: a device gets it word by word, and nowhere nothing."""
+def _store(state: KernelState, address: int, record: bytes) -> None:
+    """Write a record to physical memory, wherever that is: a device gets what is packed by bytes, then the
+    words, and nowhere nothing."""
     memory = state.memory
-    region = memory.region(address)
-    if region is not None:
-        for position, word in enumerate(record):
-            memory.write_word(address + 4 * position, word)
+    if memory.region(address) is not None:
+        memory.write(address, record)
         return
     found = memory.device(address)
     if found is not None:
         device, base = found
-        for position in (3, 0, 1, 2):
-            device.write(address + 4 * position - base, 4, record[position])
+        for position in range(12, 17):
+            device.write(address + position - base, 1, record[position])
+        for position in (0, 4, 8):
+            device.write(address + position - base, 4, int.from_bytes(record[position : position + 4], "little"))
 
 
 # --- until 3.2.0
@@ -309,7 +323,7 @@ class OldTracePoints(Benchmarks):
     __slots__ = ("final", "records")
 
     def __init__(self) -> None:
-        self.records: Final[list[tuple[int, int, int, int]]] = []
+        self.records: Final[list[tuple[int, int]]] = []  # time and the entry's word
         self.final = 0
         """How many records there were when FinalizeLog was called last."""
 
@@ -346,8 +360,9 @@ class OldTracePoints(Benchmarks):
         size = min(thread.context.words[R1], DUMPED_RECORDS, self.final - start)
         # The log may have been reset since it was finished: nothing is copied then, and the answer is the same.
         if size and start + size <= len(self.records):
-            words = [word for record in self.records[start : start + size] for word in record]
-            write_buffer(state, thread, buffer, BUFFER_MESSAGE, words)
+            found = self.records[start : start + size]
+            data = b"".join(_bytes_of(record).ljust(RECORD_BYTES, b"\0") for record in found)
+            write_buffer(state, thread, buffer, BUFFER_MESSAGE, memoryview(data).cast("I").tolist())
         write_register(state, thread, R0, size)
 
 
@@ -424,7 +439,7 @@ class OldKernelEntries(OldTracePoints):
         if entry.value & 7 == entry.paths["syscall"] and _fast(state):
             entry.set_fast(1)
         if len(self.records) < RECORDS:
-            self.records.append((self.entered, 0, 0, entry.value))
+            self.records.append((self.entered, entry.value))
 
 
 def choose(state: KernelState, entries: bool) -> Benchmarks:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from kernel_driver import CNODE, CODE, FREE, IRQ_CONTROL, TCB, VSPACE
 from releases.release_driver import Guests
@@ -44,7 +46,14 @@ def section(guests: Guests) -> tuple[int, int]:
 
 
 def records(guests: Guests, log: int, first: int, count: int) -> list[list[int]]:
-    return [guests.memory.read_words(log + 16 * number, 4) for number in range(first, first + count)]
+    return [laid_out(guests.memory.read(log + 24 * number, 24)) for number in range(first, first + count)]
+
+
+def laid_out(data: bytes) -> list[int]:
+    """Start (two words), duration, and path and fields as one number; then comes nothing."""
+    start, duration, path, fields, rest = struct.unpack("<QIBI7s", data)
+    assert rest == bytes(7) and path < 8 and fields < 1 << 29
+    return [start & 0xFFFF_FFFF, start >> 32, duration, path | fields << 3]
 
 
 # --- the buffer
@@ -322,11 +331,11 @@ def test_the_log_fills_and_ends_with_its_frame() -> None:
     assert behind == log + MEGABYTE
     guests.system_call("BenchmarkSetLogBuffer", cptr)
     guests.system_call("BenchmarkResetLog", 0)
-    guests.state.benchmarks.index = 65535  # type: ignore[attr-defined]
-    assert answer(guests, "FinalizeLog") == [65535]
-    assert records(guests, log, 65535, 1)[0][0] == guests.time
-    assert answer(guests, "FinalizeLog") == [65536]
-    assert answer(guests, "FinalizeLog") == [65536]
+    guests.state.benchmarks.index = 43689  # type: ignore[attr-defined]
+    assert answer(guests, "FinalizeLog") == [43689]
+    assert records(guests, log, 43689, 1)[0][0] == guests.time
+    assert answer(guests, "FinalizeLog") == [43690]
+    assert answer(guests, "FinalizeLog") == [43690]
     assert not any(guests.memory.read(behind, 64))
     assert answer(guests, "ResetLog") == [0]
     assert guests.call(cptr, "ARMPageMap", 0x1000_0000, 3, 3, caps=(VSPACE,)) == 0
@@ -363,8 +372,10 @@ def test_a_log_in_device_memory_goes_to_the_device() -> None:
     assert answer(guests, "SetLogBuffer", cptr) == [0]  # nothing there: nothing is kept
     guests.memory.attach(Recorder(), address, MEGABYTE)
     guests.system_call("Yield", 0)
-    assert [(offset, size) for offset, size, _ in written] == [(28, 4), (16, 4), (20, 4), (24, 4)]
-    assert written[1][2] == guests.time
+    assert [(offset, size) for offset, size, _ in written] == [
+        *((24 + place, 1) for place in range(12, 17)), (24, 4), (28, 4), (32, 4),
+    ]  # fmt: skip
+    assert written[5][2] == guests.time and written[0][2] == 6
 
 
 def test_a_kernel_that_halts_logs_no_return() -> None:
@@ -429,8 +440,9 @@ def test_the_old_log_of_entries() -> None:
     effects = dump(guests, 0, 100)
     assert effects.registers == [(0, 0, 7)]
     ((thread, index, words),) = effects.buffer_writes
-    assert (thread, index, len(words)) == (0, 1, 28)
-    found = [words[at : at + 4] for at in range(0, 28, 4)]
+    assert (thread, index, len(words)) == (0, 1, 42)
+    raw = [words[at : at + 6] for at in range(0, 42, 6)]
+    found = [laid_out(struct.pack("<6I", *each)) for each in raw]
     assert [record[:3] for record in found] == [[began + 10 * (n + 1), 0, 0] for n in range(7)]
     call, reply_recv, send, slow, tick, yielded, reply = (record[3] for record in found)
     small_page = guests.state.release.cap_types["small-frame"]
@@ -442,7 +454,7 @@ def test_the_old_log_of_entries() -> None:
     assert yielded == 4 | (-7 & 7) << 3 | TIMER << 3 & ~0x3F
     assert fields("3.2.0", reply)[:3] == (4, -6 & 7, NULL)
     # A part, beyond the end, and a log that has been reset after it was finished.
-    assert dump(guests, 5, 1).buffer_writes == [(0, 1, found[5])]
+    assert dump(guests, 5, 1).buffer_writes == [(0, 1, raw[5])]
     assert dump(guests, 8, 1).outcome == Outcome.IGNORED
     assert dump(guests, 7, 1).registers == [(0, 0, 0)]
     assert answer_of(guests, "ResetLog") == []
@@ -471,17 +483,17 @@ def test_the_old_log_of_faults_and_unknown_calls() -> None:
     guests.enter(Trap(TrapKind.DATA_ABORT, 0x4000, 5))
     log = guests.state.benchmarks.records  # type: ignore[attr-defined]
     left = guests.calls["DebugPutChar"] << 3 & 0xFFFF_FFC0
-    assert [record[3] for record in log] == [2, 4 | (-7 & 7) << 3 | left, 3 | 1 << 3, 3]
+    assert [record[1] for record in log] == [2, 4 | (-7 & 7) << 3 | left, 3 | 1 << 3, 3]
 
 
-def test_the_old_log_gives_out_31_records_at_once() -> None:
+def test_the_old_log_gives_out_21_records_at_once() -> None:
     guests = tracking("3.2.0")
     answer_of(guests, "ResetLog")
     for _ in range(40):
         guests.enter(INTERRUPT)
     answer_of(guests, "FinalizeLog")
     effects = dump(guests, 2, 100)
-    assert effects.registers == [(0, 0, 31)] and len(effects.buffer_writes[0][2]) == 4 * 31
+    assert effects.registers == [(0, 0, 21)] and len(effects.buffer_writes[0][2]) == 6 * 21
 
 
 def test_a_thread_without_a_buffer_gets_no_log() -> None:
