@@ -10,7 +10,7 @@ from retrap.kernel.effects import Outcome
 from retrap.kernel.failures import KernelDied, LookupFailed
 from retrap.kernel.lookup import lookup_slot
 from retrap.kernel.objects.tcb import NAME_LENGTH, thread_of
-from retrap.kernel.registers import R0, RESTART_PC, receive_buffer, write_register
+from retrap.kernel.registers import R0, RESTART_PC, read_buffer, receive_buffer, write_register
 from retrap.kernel.state import Change, KernelState
 from retrap.kernel.structures import Tcb
 from retrap.kernel.wire import BUFFER_MESSAGE, MAX_LENGTH
@@ -137,8 +137,7 @@ def name_thread(state: KernelState) -> int:
     text = bytes(buffer[BUFFER_MESSAGE : BUFFER_MESSAGE + MAX_LENGTH])
     length = text.find(0)
     used = length // 4 + 1 if length >= 0 else MAX_LENGTH
-    words = buffer[BUFFER_MESSAGE : BUFFER_MESSAGE + used].tolist()
-    state.effects.reads.append((thread.number, BUFFER_MESSAGE, words))
+    read_buffer(state, thread, buffer, BUFFER_MESSAGE, used)  # for the log
     if length < 0:
         raise KernelDied("DebugNameThread: the name is too long")
     thread_of(state, cap).name = text[: min(length, NAME_LENGTH)].decode("utf-8", "replace")

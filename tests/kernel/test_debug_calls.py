@@ -54,6 +54,15 @@ def test_name_thread(world: World) -> None:
     assert world.kernel.threads[1].name == "child of: 'worker'"
 
 
+def test_what_nobody_watches_is_not_kept(world: World) -> None:
+    name(world, b"worker")
+    world.kernel.effects.watched = False
+    before = list(world.kernel.effects.reads)
+    for _ in range(2):
+        effects = world.system_call("DebugNameThread", TCB)
+        assert world.main.name == "worker" and effects.reads == before
+
+
 def test_misnaming_kills_the_kernel(world: World) -> None:
     effects = world.system_call("DebugNameThread", CNODE)
     assert effects.outcome == Outcome.CRASHED
