@@ -14,6 +14,7 @@ from retrap.kernel.caps import ThreadCap
 from retrap.kernel.debug_calls import debug_threads
 from retrap.kernel.failures import KernelDied, LookupFailed
 from retrap.kernel.lookup import lookup_slot
+from retrap.kernel.objects.tcb import thread_of
 from retrap.kernel.policies import Benchmarks
 from retrap.kernel.registers import R0, receive_buffer, write_buffer, write_register
 from retrap.kernel.state import Change, KernelState
@@ -93,7 +94,7 @@ class Utilisation(Benchmarks):
         self._on = True
         if state.facts.utilisation == "counts":
             self.usage(state.idle).reset()
-        elif state.facts.reset_log_answers:
+        elif state.facts.reset_log_answers:  # (one change of the kernel's)
             self.usage(state.idle).used = 0
         usage = self.usage(state.current)
         usage.started = self._start = self._entered
@@ -203,9 +204,7 @@ def _thread(state: KernelState) -> Tcb | None:
         return None
     if not isinstance(cap, ThreadCap):
         return None
-    thread = state.objects[cap.address]
-    assert isinstance(thread, Tcb)
-    return thread
+    return thread_of(state, cap)
 
 
 def _get_thread_utilisation(state: KernelState) -> int:

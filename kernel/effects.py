@@ -1,6 +1,6 @@
 """What one kernel entry read, decided and wrote: filled by the engine, consumed by traces and by --strace.
 
-One `Effects` object is reused for every trap (`begin` clears it), so that the trap path allocates little.
+One `Effects` object is reused for every trap (the kernel clears it), so that the trap path allocates little.
 Threads are named by their `number`: 0 is the initial thread, others count up in order of creation.
 """
 

@@ -68,18 +68,6 @@ NOTES: Final[Mapping[str, FactNote]] = MappingProxyType(
             "interrupt's word is 1 << (irq mod 32)",
             {"2.0.0": "src/object/notification.c"},
         ),
-        "reset_log_answers": FactNote(
-            "BenchmarkResetLog answers with an seL4_Error in r0",
-            {"4.0.0": "src/api/syscall.c"},
-        ),
-        "utilisation": FactNote(
-            "what BenchmarkGetThreadUtilisation says: the times of the thread, of the idle thread and of all; the "
-            "idle thread's of two cores; or how often each was scheduled and entered the kernel as well",
-            {
-                "8.0.0": "libsel4/include/sel4/benchmark_utilisation_types.h",
-                "12.0.0": "libsel4/include/sel4/benchmark_utilisation_types.h",
-            },
-        ),
         "empty_reply_is_silent": FactNote(
             "Reply without a caller says nothing; before, debug kernels printed a complaint",
             {"13.0.0": "src/api/syscall.c"},
@@ -235,6 +223,18 @@ NOTES: Final[Mapping[str, FactNote]] = MappingProxyType(
         "debug_output_names": FactNote(
             "DebugSnapshot prints the name of the thread, and DebugDumpScheduler a column of processor cores",
             {"9.0.0": "include/api/debug.h"},
+        ),
+        "reset_log_answers": FactNote(
+            "BenchmarkResetLog answers with an seL4_Error in r0, and the idle thread's time begins anew",
+            {"4.0.0": "src/api/syscall.c"},
+        ),
+        "utilisation": FactNote(
+            "what BenchmarkGetThreadUtilisation says: the times of the thread, of the idle thread and of all; the "
+            "idle thread's of two cores; or how often each was scheduled and entered the kernel as well",
+            {
+                "8.0.0": "libsel4/include/sel4/benchmark_utilisation_types.h",
+                "12.0.0": "libsel4/include/sel4/benchmark_utilisation_types.h",
+            },
         ),
         "benchmark_log": FactNote(
             "the log of a benchmark build is a megabyte frame that user code names by BenchmarkSetLogBuffer; "

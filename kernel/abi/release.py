@@ -145,8 +145,6 @@ class Facts:
     receive_only_diminishes: bool = False  # a receiver without send right: caps lose write, callers no reply
     caller_survives_wait: bool = True  # a Recv that finds no endpoint leaves the caller capability alone
     notification_delivers_word: bool = False  # the state ORs a data word too; it arrives in MR0, with length 1
-    reset_log_answers: bool = True  # BenchmarkResetLog answers in r0
-    utilisation: Literal["times", "times-by-core", "counts"] = "counts"  # what BenchmarkGetThreadUtilisation says
     empty_reply_is_silent: bool = True  # before, debug kernels printed a complaint about Reply without a caller
     kept_fault_waits: bool = False  # a Send that delivers a fault taken back earlier waits for a reply, as a Call
     # Threads.
@@ -185,7 +183,9 @@ class Facts:
     initial_domain: Literal["schedule", "zero"] = "zero"  # of the initial thread
     # Debugging.
     debug_output_names: bool = True  # DebugSnapshot prints the thread's name, DebugDumpScheduler a column of cores
-    # Logs of benchmark builds.
+    # Benchmark builds.
+    reset_log_answers: bool = True  # ResetLog answers in r0, and the idle thread's time begins anew
+    utilisation: Literal["times", "times-by-core", "counts"] = "counts"  # what GetThreadUtilisation says
     benchmark_log: Literal["kernel", "user-frame"] = "user-frame"  # where the log is
     finalise_log_answers: bool = True  # FinalizeLog returns how many records there are
     entry_paths: Literal["no-debug", "interrupt-first", "unknown-first"] = "unknown-first"  # why the kernel ran
